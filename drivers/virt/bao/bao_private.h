@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Bao I/O dispatcher: what its files share
+ *
+ * Lock order, outermost first:
+ *
+ *   mmap_lock			the mm's, held by a page fault
+ *     bao_backend.map_lock	against unbind while a page is mapped
+ *       the mm's locks for mapping and unmapping a page
+ *
+ *   bao_backend.lock		requests; taken in interrupts
+ *
+ * bao_backend.wait is woken with none of them held.
+ * The chains never meet, and nothing that touches user memory runs under them.
+ */
+#ifndef BAO_PRIVATE_H
+#define BAO_PRIVATE_H
+
+#include <linux/atomic.h>
+#include <linux/bao.h>
+#include <linux/bits.h>
+#include <linux/fs.h>
+#include <linux/interrupt.h>
+#include <linux/ioport.h>
+#include <linux/kref.h>
+#include <linux/kthread.h>
+#include <linux/list.h>
+#include <linux/miscdevice.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+struct attribute_group;
+struct device;
+
+/* Remote I/O devices of a dispatcher; a limit of the device-tree binding. */
+#define BAO_MAX_BACKENDS	64
+
+/*
+ * Requests a backend's table holds. A frontend vCPU has one request at most,
+ * so this is more than today's frontends can have outstanding. It is a limit
+ * on memory and not on frontends: what finds no slot waits in the hypervisor.
+ */
+#define BAO_MAX_REQUESTS	64
+
+/*
+ * Requests taken up in one go, which bounds the time in one hard interrupt and
+ * the time between two chances of the draining thread to yield.
+ */
+#define BAO_DRAIN_BUDGET	16
+
+/**
+ * struct bao_ask - a request as the hypervisor hands it over
+ * @addr: guest-physical address of the access
+ * @value: what was stored, cut to @width; 0 for a read
+ * @hv_id: the hypervisor's name for it; reused after completion
+ * @width: width of the access in bytes
+ * @op: enum bao_op
+ * @more: false if nothing else was pending at that moment. What arrives later
+ *	raises a new interrupt.
+ */
+struct bao_ask {
+	u64 addr;
+	u64 value;
+	u64 hv_id;
+	u16 width;
+	u16 op;
+	bool more;
+};
+
+/**
+ * enum bao_slot_state - where a request is in its life
+ * @BAO_SLOT_FREE: no request; on bao_backend.free
+ * @BAO_SLOT_WAITING: popped from the hypervisor; on bao_backend.waiting
+ * @BAO_SLOT_IN_FLIGHT: with the VMM; on bao_backend.in_flight
+ * @BAO_SLOT_COMPLETING: owned by the thread that completes it; on none of the
+ *	backend's lists
+ */
+enum bao_slot_state {
+	BAO_SLOT_FREE,
+	BAO_SLOT_WAITING,
+	BAO_SLOT_IN_FLIGHT,
+	BAO_SLOT_COMPLETING,
+};
+
+/**
+ * struct bao_slot - a place for a request
+ * @link: on the list that @state says
+ * @id: bao_request.id. Grows with the order of arrival; modulo
+ *	BAO_MAX_REQUESTS it is the slot's index.
+ * @ask: the request
+ * @state: enum bao_slot_state
+ * @flags: bao_request.flags
+ */
+struct bao_slot {
+	struct list_head link;
+	u64 id;
+	struct bao_ask ask;
+	enum bao_slot_state state;
+	u32 flags;
+};
+
+/**
+ * struct bao_stats - counters
+ * @completed: requests that a VMM completed
+ * @redelivered: requests that lost their VMM
+ * @notifies: NOTIFYs that the hypervisor accepted
+ * @hypercall_errors: hypercalls that it refused
+ *
+ * The plain ones are protected by bao_backend.lock.
+ */
+struct bao_stats {
+	u64 completed;
+	u64 redelivered;
+	atomic64_t notifies;
+	atomic64_t hypercall_errors;
+};
+
+/**
+ * struct bao_backend - a Remote I/O device and the VMM that serves it
+ * @dev: the dispatcher, as long as not @gone
+ * @id: the device id in hypercalls
+ * @name: of the interrupt, the thread and, with a dash, the misc device
+ * @nodename: of the device node, below /dev
+ * @misc: the character device
+ * @shmem: the memory shared with the frontend
+ * @irq: the interrupt that says that requests wait in the hypervisor. It stays
+ *	enabled from request_irq() to free_irq(): Bao drops the active state of
+ *	a line that is masked while active, and never raises it again.
+ * @worker: the thread that drains what the interrupt handler leaves over
+ * @drain: what @worker does
+ * @deferred: @worker drains, and the interrupt handler only wakes it
+ * @kref: held by the driver and by the open file
+ * @opened: bit 0 is set while a VMM has the file open
+ * @wait: threads in SERVE and poll
+ * @lock: protects what follows, down to @slots
+ * @gone: the driver has let go of the device. Set once.
+ * @stalled: requests may wait in the hypervisor for a slot to become free
+ * @polling: threads that poll, and take a request without being woken
+ * @arrivals: requests popped so far, for bao_slot.id
+ * @free: slots without a request
+ * @waiting: requests not yet fetched, sorted by bao_slot.id
+ * @in_flight: requests with the VMM
+ * @stats: counters, for sysfs
+ * @slots: the table
+ * @map_lock: protects @mapping, and the mapping of a page against unbind
+ * @mapping: the open file's address space, for unbind to zap
+ * @fake_hypervisor: answers hypercalls in KUnit tests
+ */
+struct bao_backend {
+	struct device *dev;
+	u32 id;
+	char name[16];
+	char nodename[20];
+	struct miscdevice misc;
+	struct resource shmem;
+	int irq;
+	struct kthread_worker *worker;
+	struct kthread_delayed_work drain;
+	bool deferred;
+	struct kref kref;
+	unsigned long opened;
+	wait_queue_head_t wait;
+
+	spinlock_t lock;	/* the request table, down to slots */
+	bool gone;
+	bool stalled;
+	unsigned int polling;
+	u64 arrivals;
+	struct list_head free;
+	struct list_head waiting;
+	struct list_head in_flight;
+	struct bao_stats stats;
+	struct bao_slot slots[BAO_MAX_REQUESTS];
+
+	struct mutex map_lock;	/* mapping, and faults against unbind */
+	struct address_space *mapping;
+
+#if IS_ENABLED(CONFIG_BAO_IO_DISPATCHER_KUNIT_TEST)
+	s64 (*fake_hypervisor)(struct bao_backend *b, u64 op, u64 value,
+			       u64 hv_id, struct bao_ask *ask);
+#endif
+};
+
+/**
+ * bao_cut() - cut a register to the width of an access
+ * @value: the register
+ * @width: bytes
+ *
+ * Return: the low @width bytes of @value; all of it from 8 bytes up.
+ */
+static inline u64 bao_cut(u64 value, unsigned int width)
+{
+	return width < sizeof(value) ? value & (BIT_ULL(width * 8) - 1) : value;
+}
+
+/* main.c */
+int bao_check_regions(struct device *dev, const struct resource *regions,
+		      unsigned int nr);
+int bao_check_counts(struct device *dev, unsigned int regions,
+		     unsigned int irqs);
+
+/* backend.c */
+struct bao_backend *bao_backend_add(struct device *dev, u32 id,
+				    const struct resource *shmem, int irq);
+void bao_backend_del(struct bao_backend *b);
+void bao_backend_put(struct bao_backend *b);
+
+/* chrdev.c */
+int bao_chrdev_add(struct bao_backend *b);
+void bao_chrdev_del(struct bao_backend *b);
+void bao_chrdev_zap(struct bao_backend *b);
+
+/* drain.c */
+bool bao_drain(struct bao_backend *b);
+void bao_drain_soon(struct bao_backend *b);
+void bao_drain_work(struct kthread_work *work);
+irqreturn_t bao_interrupt(int irq, void *data);
+int bao_check_hypervisor(struct bao_backend *b);
+
+/* request.c */
+void bao_table_init(struct bao_backend *b);
+bool bao_queue(struct bao_backend *b, struct bao_slot *slot);
+void bao_poll_begin(struct bao_backend *b);
+void bao_poll_end(struct bao_backend *b);
+bool bao_fetch(struct bao_backend *b, struct bao_request *req);
+void bao_unfetch(struct bao_backend *b, u64 id);
+s64 bao_answer(struct bao_backend *b, const struct bao_ask *ask, u64 value);
+bool bao_is_over(s64 status);
+int bao_complete(struct bao_backend *b, u64 id, u64 value);
+void bao_give_back(struct bao_backend *b);
+void bao_set_gone(struct bao_backend *b);
+unsigned int bao_abandon(struct bao_backend *b);
+int bao_notify(struct bao_backend *b);
+void bao_count_error(struct bao_backend *b, u64 op, u64 hv_id, s64 status);
+
+/* stats.c */
+extern const struct attribute_group *bao_stats_groups[];
+
+/**
+ * bao_is_waiting() - whether a fetch would find a request
+ * @b: the backend
+ *
+ * Context: any, with no lock: the answer may be old when it arrives.
+ * Return: true if one is in the table.
+ */
+static inline bool bao_is_waiting(struct bao_backend *b)
+{
+	return !list_empty(&b->waiting);
+}
+
+#endif /* BAO_PRIVATE_H */

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bao I/O dispatcher: the request table
+ *
+ * A request is popped from the hypervisor by an ASK, which is the last that
+ * the hypervisor says of it: from then on this table is the only place that
+ * knows that a frontend vCPU stands still. The life of a slot:
+ *
+ *   free -> waiting -> in flight -> completing -> free
+ *              ^------------'  the VMM went away, or could not take it
+ *
+ * Both lists are sorted by arrival. What the table has no room for stays in
+ * the hypervisor, which offers it again whenever it is asked.
+ */
+#include <linux/cleanup.h>
+
+#include "bao_private.h"
+#include "hypercall.h"
+#include "trace.h"
+
+/**
+ * bao_count_error() - the hypervisor refused
+ * @b: the backend
+ * @op: BAO_HC_*
+ * @hv_id: the request, or 0
+ * @status: what it said
+ *
+ * There is no message: a frontend that is reset may cause this at will.
+ *
+ * Context: any.
+ */
+void bao_count_error(struct bao_backend *b, u64 op, u64 hv_id, s64 status)
+{
+	atomic64_inc(&b->stats.hypercall_errors);
+	trace_bao_hypercall_error(b->id, op, hv_id, status);
+}
+
+/**
+ * bao_table_init() - make an empty table
+ * @b: a backend that nobody else knows yet
+ */
+void bao_table_init(struct bao_backend *b)
+{
+	spin_lock_init(&b->lock);
+	init_waitqueue_head(&b->wait);
+	INIT_LIST_HEAD(&b->free);
+	INIT_LIST_HEAD(&b->waiting);
+	INIT_LIST_HEAD(&b->in_flight);
+	kthread_init_delayed_work(&b->drain, bao_drain_work);
+
+	for (int i = 0; i < BAO_MAX_REQUESTS; i++) {
+		b->slots[i].state = BAO_SLOT_FREE;
+		list_add_tail(&b->slots[i].link, &b->free);
+	}
+}
+
+/* Puts a request where its age belongs. */
+static void bao_insert(struct bao_slot *slot, struct list_head *list,
+		       enum bao_slot_state state)
+{
+	struct bao_slot *pos;
+
+	/* Mostly the newest, so look from the end. */
+	list_for_each_entry_reverse(pos, list, link)
+		if (pos->id < slot->id)
+			break;
+	list_add(&slot->link, &pos->link);
+	slot->state = state;
+}
+
+static void bao_free_slot(struct bao_backend *b, struct bao_slot *slot)
+{
+	lockdep_assert_held(&b->lock);
+
+	slot->state = BAO_SLOT_FREE;
+	list_add(&slot->link, &b->free);
+
+	if (b->stalled && !b->gone) {
+		b->stalled = false;
+		bao_drain_soon(b);
+	}
+}
+
+/**
+ * bao_queue() - let a request wait for a VMM
+ * @b: the backend, whose lock the caller holds
+ * @slot: a free slot that the request has been popped into
+ *
+ * Return: true if the caller is to wake a thread for it.
+ */
+bool bao_queue(struct bao_backend *b, struct bao_slot *slot)
+{
+	lockdep_assert_held(&b->lock);
+
+	slot->id = ++b->arrivals * BAO_MAX_REQUESTS + (slot - b->slots);
+	slot->flags = 0;
+	list_del(&slot->link);
+	bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
+	trace_bao_request_queued(b->id, slot->id, &slot->ask);
+
+	return !b->polling || !list_is_singular(&b->waiting);
+}
+
+/**
+ * bao_poll_begin() - the caller is going to poll for requests
+ * @b: the backend
+ *
+ * From here on a single waiting request is left to it, with nobody woken. The
+ * caller must look for one after bao_poll_end().
+ *
+ * Context: any.
+ */
+void bao_poll_begin(struct bao_backend *b)
+{
+	scoped_guard(spinlock_irqsave, &b->lock)
+		b->polling++;
+}
+
+/**
+ * bao_poll_end() - the caller polls no more
+ * @b: the backend
+ *
+ * Context: any.
+ */
+void bao_poll_end(struct bao_backend *b)
+{
+	scoped_guard(spinlock_irqsave, &b->lock)
+		b->polling--;
+}
+
+/**
+ * bao_fetch() - hand the oldest waiting request to the VMM
+ * @b: the backend
+ * @req: filled in
+ *
+ * Context: any.
+ * Return: false if none waits.
+ */
+bool bao_fetch(struct bao_backend *b, struct bao_request *req)
+{
+	struct bao_slot *slot;
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		slot = list_first_entry_or_null(&b->waiting, typeof(*slot),
+						link);
+		if (!slot)
+			return false;
+
+		list_del(&slot->link);
+		bao_insert(slot, &b->in_flight, BAO_SLOT_IN_FLIGHT);
+		*req = (struct bao_request) {
+			.id = slot->id,
+			.addr = slot->ask.addr,
+			.value = slot->ask.value,
+			.op = slot->ask.op,
+			.width = slot->ask.width,
+			.flags = slot->flags,
+		};
+		trace_bao_request_fetched(b->id, slot->id, &slot->ask);
+	}
+
+	return true;
+}
+
+/* The slot of a request in flight, taken off its list, or NULL. */
+static struct bao_slot *bao_take(struct bao_backend *b, u64 id)
+{
+	struct bao_slot *slot = &b->slots[id % BAO_MAX_REQUESTS];
+
+	lockdep_assert_held(&b->lock);
+
+	if (slot->state != BAO_SLOT_IN_FLIGHT || slot->id != id)
+		return NULL;
+
+	list_del(&slot->link);
+	return slot;
+}
+
+/**
+ * bao_unfetch() - undo a fetch whose request did not reach the VMM
+ * @b: the backend
+ * @id: bao_request.id
+ *
+ * Context: any.
+ */
+void bao_unfetch(struct bao_backend *b, u64 id)
+{
+	struct bao_slot *slot;
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		slot = bao_take(b, id);
+		if (!slot)
+			return;
+		bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
+	}
+
+	wake_up(&b->wait);
+}
+
+/**
+ * bao_answer() - let the frontend's vCPU run again
+ * @b: the backend
+ * @ask: its request
+ * @value: what its load returns, if it is one
+ *
+ * Bao does not compare the operation with the request's own and writes the
+ * value back uncut, so both are chosen here.
+ *
+ * Context: any.
+ * Return: BAO_STATUS_*.
+ */
+s64 bao_answer(struct bao_backend *b, const struct bao_ask *ask, u64 value)
+{
+	if (ask->op == BAO_OP_READ)
+		return bao_hypercall(b, BAO_HC_READ, bao_cut(value, ask->width),
+				     ask->hv_id, NULL);
+
+	return bao_hypercall(b, BAO_HC_WRITE, 0, ask->hv_id, NULL);
+}
+
+/**
+ * bao_is_over() - whether an answer was the last that a request needs
+ * @status: what bao_answer() returned
+ *
+ * If the hypervisor says that it has no such request, no vCPU waits for it.
+ * Any other refusal has changed nothing, and the vCPU still waits.
+ *
+ * Return: true if nobody waits for the request any more.
+ */
+bool bao_is_over(s64 status)
+{
+	return status == BAO_STATUS_OK || status == BAO_STATUS_FAILED;
+}
+
+/**
+ * bao_complete() - answer a request
+ * @b: the backend
+ * @id: bao_request.id, as user space has it: any number
+ * @value: what the frontend's load returns, if it is one
+ *
+ * A request that is not over after a refusal stays in flight, unless the driver
+ * is let go of at the same moment and nobody is left to try again.
+ *
+ * Context: any.
+ * Return: 0, -ENOENT if no such request is in flight, -EIO if the hypervisor
+ *	refused, -ENODEV if the backend is gone.
+ */
+int bao_complete(struct bao_backend *b, u64 id, u64 value)
+{
+	struct bao_slot *slot;
+	s64 status;
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		if (b->gone)
+			return -ENODEV;
+		slot = bao_take(b, id);
+		if (!slot)
+			return -ENOENT;
+		slot->state = BAO_SLOT_COMPLETING;
+	}
+
+	status = bao_answer(b, &slot->ask, value);
+	trace_bao_request_completed(b->id, id, &slot->ask, value, status);
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		b->stats.completed += status == BAO_STATUS_OK;
+		if (bao_is_over(status) || b->gone)
+			bao_free_slot(b, slot);
+		else
+			bao_insert(slot, &b->in_flight, BAO_SLOT_IN_FLIGHT);
+	}
+
+	return status == BAO_STATUS_OK ? 0 : -EIO;
+}
+
+/**
+ * bao_give_back() - the VMM went away: keep its requests for the next one
+ * @b: the backend, with no thread of the VMM in a call any more
+ *
+ * Context: any.
+ */
+void bao_give_back(struct bao_backend *b)
+{
+	struct bao_slot *slot, *next;
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		list_for_each_entry_safe(slot, next, &b->in_flight, link) {
+			slot->flags |= BAO_REQUEST_REDELIVERED;
+			b->stats.redelivered++;
+			list_del(&slot->link);
+			bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
+		}
+	}
+}
+
+/**
+ * bao_set_gone() - let nobody start anything on this backend any more
+ * @b: the backend
+ *
+ * Requests are neither popped nor completed by others from here on, and the
+ * thread is not woken for a free slot.
+ *
+ * Context: any.
+ */
+void bao_set_gone(struct bao_backend *b)
+{
+	scoped_guard(spinlock_irqsave, &b->lock)
+		WRITE_ONCE(b->gone, true);
+
+	wake_up_all(&b->wait);
+}
+
+/**
+ * bao_abandon() - answer all requests that only the driver knows
+ * @b: the backend, after bao_set_gone() and without its interrupt and thread
+ *
+ * A vCPU whose request went down with the driver would stand still for ever.
+ * So its load returns all ones, as from a bus with no device on it, and its
+ * store goes nowhere. What a VMM's thread is completing at this moment is left
+ * to that thread. What the hypervisor still holds waits for the next driver.
+ *
+ * Context: may sleep.
+ * Return: how many requests there were.
+ */
+unsigned int bao_abandon(struct bao_backend *b)
+{
+	struct bao_slot *slot, *next;
+	unsigned int nr = 0;
+	LIST_HEAD(left);
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		list_splice_init(&b->waiting, &left);
+		list_splice_init(&b->in_flight, &left);
+		list_for_each_entry(slot, &left, link)
+			slot->state = BAO_SLOT_COMPLETING;
+	}
+
+	list_for_each_entry_safe(slot, next, &left, link) {
+		bao_answer(b, &slot->ask, U64_MAX);
+		scoped_guard(spinlock_irqsave, &b->lock) {
+			list_del(&slot->link);
+			bao_free_slot(b, slot);
+		}
+		nr++;
+	}
+
+	return nr;
+}
+
+/**
+ * bao_notify() - raise the device's interrupt in the frontend
+ * @b: the backend
+ *
+ * Context: any.
+ * Return: 0, or -EIO if the hypervisor refused.
+ */
+int bao_notify(struct bao_backend *b)
+{
+	s64 status = bao_hypercall(b, BAO_HC_NOTIFY, 0, 0, NULL);
+
+	trace_bao_notify(b->id, status);
+	if (status == BAO_STATUS_OK)
+		atomic64_inc(&b->stats.notifies);
+	return status == BAO_STATUS_OK ? 0 : -EIO;
+}

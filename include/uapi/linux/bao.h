@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * User-space interface of the Bao I/O dispatcher
+ *
+ * A frontend VM's access to an emulated device traps into the Bao hypervisor,
+ * which stops that vCPU and stores a request. The dispatcher driver of the
+ * backend VM hands the request to a virtual machine monitor (VMM) through
+ * /dev/bao/backend<i>, and the VMM's completion lets the vCPU run again.
+ *
+ * Every structure starts with its size as the caller knows it, so that fields
+ * can be added at the end. A structure longer than the kernel's is accepted if
+ * the surplus is zero, and refused with -E2BIG otherwise. Reserved fields and
+ * undefined flags must be zero, or the call fails with -EINVAL (reserved) or
+ * -EOPNOTSUPP (flags). Once the backend is gone every call fails with -ENODEV.
+ */
+#ifndef _UAPI_LINUX_BAO_H
+#define _UAPI_LINUX_BAO_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define BAO_IOCTL_TYPE		0xA6
+
+/**
+ * struct bao_info - ioctl(BAO_IOCTL_INFO)
+ * @size: sizeof(struct bao_info); the kernel writes back the size it knows
+ * @device_id: the Remote I/O device that this backend serves
+ * @shmem_addr: guest-physical address of the memory shared with the frontend,
+ *	the same in both VMs
+ * @shmem_size: size of that memory in bytes; mmap() offsets 0 to
+ *	@shmem_size - 1 map it
+ * @features: what this kernel offers, a set of BAO_FEATURE_*
+ * @max_requests: how many requests the driver holds for this backend at a
+ *	time, waiting and in flight together; further ones wait in the
+ *	hypervisor
+ * @reserved: zero
+ *
+ * Return: 0.
+ */
+struct bao_info {
+	__u32 size;
+	__u32 device_id;
+	__aligned_u64 shmem_addr;
+	__aligned_u64 shmem_size;
+	__aligned_u64 features;
+	__u32 max_requests;
+	__u32 reserved;
+};
+
+#define BAO_IOCTL_INFO		_IO(BAO_IOCTL_TYPE, 0x10)
+
+/**
+ * enum bao_op - what the frontend did
+ * @BAO_OP_WRITE: it stored &struct bao_request.value
+ * @BAO_OP_READ: it waits for the value that its load returns
+ */
+enum bao_op {
+	BAO_OP_WRITE = 0,
+	BAO_OP_READ = 1,
+};
+
+/*
+ * The request was handed to an earlier VMM, which went away without completing
+ * it. Whatever that VMM had already done for it may be done a second time.
+ */
+#define BAO_REQUEST_REDELIVERED	(1u << 0)
+
+/**
+ * struct bao_request - an access of the frontend that waits for completion
+ * @id: names the request in its completion; unique for the lifetime of the
+ *	backend, so a stale id never hits another request
+ * @addr: guest-physical address of the access
+ * @value: the value stored, cut to @width; 0 for a read
+ * @op: enum bao_op
+ * @width: width of the access: 1, 2, 4 or 8 bytes
+ * @flags: set of BAO_REQUEST_*
+ */
+struct bao_request {
+	__aligned_u64 id;
+	__aligned_u64 addr;
+	__aligned_u64 value;
+	__u16 op;
+	__u16 width;
+	__u32 flags;
+};
+
+/**
+ * struct bao_completion - the answer to a request
+ * @id: &struct bao_request.id
+ * @value: what the frontend's load returns, of which the driver keeps the
+ *	access's width; ignored for a write
+ */
+struct bao_completion {
+	__aligned_u64 id;
+	__aligned_u64 value;
+};
+
+/**
+ * struct bao_serve - ioctl(BAO_IOCTL_SERVE)
+ * @size: sizeof(struct bao_serve)
+ * @flags: must be 0
+ * @completions: address of an array of &struct bao_completion
+ * @requests: address of an array of &struct bao_request
+ * @nr_completions: length of @completions; may be 0
+ * @nr_requests: room in @requests; may be 0
+ * @nr_completed: out: how many of @completions were carried out
+ * @nr_fetched: out: how many of @requests were filled in
+ * @busy_poll_us: how long to poll before sleeping, in microseconds, at most
+ *	BAO_BUSY_POLL_MAX_US. Other tasks get their share of the CPU meanwhile.
+ *	Ignored with O_NONBLOCK.
+ * @reserved: must be 0
+ *
+ * Completes the requests named in @completions, in order, and then fetches
+ * waiting requests, oldest first. With room for requests and none waiting it
+ * polls for @busy_poll_us and then sleeps until one arrives, unless the file is
+ * O_NONBLOCK. Any number of threads may call it at once; each request goes to
+ * one of them.
+ *
+ * No call loses what it has done. If a signal comes, or O_NONBLOCK finds
+ * nothing, after something was completed, it returns 0 with @nr_fetched 0.
+ * @nr_completed and @nr_fetched are valid after every error but -EFAULT,
+ * -EINVAL, -EOPNOTSUPP, -E2BIG and -ENODEV. Only the @nr_ out fields are
+ * written, so the structure can be used again for the next call.
+ *
+ * Return: 0, or
+ *
+ * * -EAGAIN: O_NONBLOCK, nothing completed, and no request waiting;
+ * * -EINTR: a signal came while waiting, with nothing completed by this call;
+ * * -ENOENT: completions[nr_completed] names no request in flight;
+ * * -EIO: the hypervisor refused completions[nr_completed]. Its request is gone
+ *   if the hypervisor does not know it, and is else still in flight;
+ * * -EFAULT: an array, or this structure, is not accessible. A request that
+ *   could not be handed over stays first in the queue.
+ */
+struct bao_serve {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 completions;
+	__aligned_u64 requests;
+	__u32 nr_completions;
+	__u32 nr_requests;
+	__u32 nr_completed;
+	__u32 nr_fetched;
+	__u32 busy_poll_us;
+	__u32 reserved;
+};
+
+#define BAO_BUSY_POLL_MAX_US	1000000
+#define BAO_IOCTL_SERVE		_IO(BAO_IOCTL_TYPE, 0x11)
+
+/**
+ * struct bao_notify - ioctl(BAO_IOCTL_NOTIFY)
+ * @size: sizeof(struct bao_notify)
+ * @flags: must be 0
+ *
+ * Raises the device's interrupt in the frontend.
+ *
+ * Return: 0, or -EIO if the hypervisor refused.
+ */
+struct bao_notify {
+	__u32 size;
+	__u32 flags;
+};
+
+#define BAO_IOCTL_NOTIFY	_IO(BAO_IOCTL_TYPE, 0x12)
+
+#endif /* _UAPI_LINUX_BAO_H */
