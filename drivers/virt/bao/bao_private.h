@@ -8,7 +8,8 @@
  *     bao_backend.map_lock	against unbind while a page is mapped
  *       the mm's locks for mapping and unmapping a page
  *
- *   bao_backend.lock		requests; taken in interrupts
+ *   bao_backend.lock		requests and ioeventfds; taken in interrupts
+ *     an eventfd's wait queue lock
  *
  * bao_backend.wait is woken with none of them held.
  * The chains never meet, and nothing that touches user memory runs under them.
@@ -44,6 +45,12 @@ struct device;
  * on memory and not on frontends: what finds no slot waits in the hypervisor.
  */
 #define BAO_MAX_REQUESTS	64
+
+/*
+ * Ioeventfds of a backend. They are looked through with interrupts off, for each
+ * write, so a VMM must not have any number of them.
+ */
+#define BAO_MAX_EVENTFDS	128
 
 /*
  * Requests taken up in one go, which bounds the time in one hard interrupt and
@@ -106,6 +113,7 @@ struct bao_slot {
  * struct bao_stats - counters
  * @completed: requests that a VMM completed
  * @redelivered: requests that lost their VMM
+ * @kicks: writes completed for an ioeventfd
  * @notifies: NOTIFYs that the hypervisor accepted
  * @hypercall_errors: hypercalls that it refused
  *
@@ -114,6 +122,7 @@ struct bao_slot {
 struct bao_stats {
 	u64 completed;
 	u64 redelivered;
+	u64 kicks;
 	atomic64_t notifies;
 	atomic64_t hypercall_errors;
 };
@@ -143,6 +152,7 @@ struct bao_stats {
  * @free: slots without a request
  * @waiting: requests not yet fetched, sorted by bao_slot.id
  * @in_flight: requests with the VMM
+ * @kicks: ioeventfds
  * @stats: counters, for sysfs
  * @slots: the table
  * @map_lock: protects @mapping, and the mapping of a page against unbind
@@ -172,6 +182,7 @@ struct bao_backend {
 	struct list_head free;
 	struct list_head waiting;
 	struct list_head in_flight;
+	struct list_head kicks;
 	struct bao_stats stats;
 	struct bao_slot slots[BAO_MAX_REQUESTS];
 
@@ -235,6 +246,12 @@ void bao_set_gone(struct bao_backend *b);
 unsigned int bao_abandon(struct bao_backend *b);
 int bao_notify(struct bao_backend *b);
 void bao_count_error(struct bao_backend *b, u64 op, u64 hv_id, s64 status);
+
+/* ioeventfd.c */
+bool bao_ioeventfd_kick(struct bao_backend *b, const struct bao_ask *ask);
+int bao_ioeventfd_config(struct bao_backend *b,
+			 const struct bao_ioeventfd *args);
+void bao_ioeventfd_release(struct bao_backend *b);
 
 /* stats.c */
 extern const struct attribute_group *bao_stats_groups[];

@@ -27,6 +27,7 @@ struct bao_call {
 		struct bao_info info;
 		struct bao_serve serve;
 		struct bao_notify notify;
+		struct bao_ioeventfd ioeventfd;
 	} arg;
 };
 
@@ -55,6 +56,7 @@ static int bao_release(struct inode *inode, struct file *file)
 	scoped_guard(mutex, &b->map_lock)
 		b->mapping = NULL;
 
+	bao_ioeventfd_release(b);
 	bao_give_back(b);
 	clear_bit_unlock(0, &b->opened);
 	bao_backend_put(b);
@@ -69,6 +71,7 @@ static int bao_ioctl_info(struct bao_call *call)
 		.device_id = b->id,
 		.shmem_addr = b->shmem.start,
 		.shmem_size = resource_size(&b->shmem),
+		.features = BAO_FEATURE_IOEVENTFD,
 		.max_requests = BAO_MAX_REQUESTS,
 	};
 
@@ -218,6 +221,11 @@ static int bao_ioctl_notify(struct bao_call *call)
 	return bao_notify(call->b);
 }
 
+static int bao_ioctl_ioeventfd(struct bao_call *call)
+{
+	return bao_ioeventfd_config(call->b, &call->arg.ioeventfd);
+}
+
 /**
  * struct bao_ioctl - a row of the ioctl table
  * @cmd: the number
@@ -238,11 +246,14 @@ static_assert(sizeof(struct bao_request) == 32);
 static_assert(sizeof(struct bao_completion) == 16);
 static_assert(sizeof(struct bao_serve) == 48);
 static_assert(sizeof(struct bao_notify) == 8);
+static_assert(sizeof(struct bao_ioeventfd) == 32);
 
 static const struct bao_ioctl bao_ioctls[] = {
 	{ BAO_IOCTL_INFO, sizeof(struct bao_info), bao_ioctl_info },
 	{ BAO_IOCTL_SERVE, sizeof(struct bao_serve), bao_ioctl_serve },
 	{ BAO_IOCTL_NOTIFY, sizeof(struct bao_notify), bao_ioctl_notify },
+	{ BAO_IOCTL_IOEVENTFD, sizeof(struct bao_ioeventfd),
+	  bao_ioctl_ioeventfd },
 };
 
 static const struct bao_ioctl *bao_find_ioctl(unsigned int cmd)

@@ -36,6 +36,7 @@ static DEVICE_ATTR_RO(_name)
 BAO_STAT(queued, b->arrivals);
 BAO_STAT(completed, b->stats.completed);
 BAO_STAT(redelivered, b->stats.redelivered);
+BAO_STAT(kicks, b->stats.kicks);
 BAO_STAT(notifies, atomic64_read(&b->stats.notifies));
 BAO_STAT(hypercall_errors, atomic64_read(&b->stats.hypercall_errors));
 BAO_STAT(waiting, list_count_nodes(&b->waiting));
@@ -45,6 +46,7 @@ static struct attribute *bao_stats_attrs[] = {
 	&dev_attr_queued.attr,
 	&dev_attr_completed.attr,
 	&dev_attr_redelivered.attr,
+	&dev_attr_kicks.attr,
 	&dev_attr_notifies.attr,
 	&dev_attr_hypercall_errors.attr,
 	&dev_attr_waiting.attr,

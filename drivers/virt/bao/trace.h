@@ -69,6 +69,14 @@ DEFINE_EVENT(bao_access, bao_request_fetched,
 	TP_ARGS(device, id, ask)
 );
 
+/* It matched an ioeventfd; it never had an id. */
+DEFINE_EVENT(bao_access, bao_kick,
+
+	TP_PROTO(u32 device, u64 id, const struct bao_ask *ask),
+
+	TP_ARGS(device, id, ask)
+);
+
 TRACE_EVENT(bao_request_completed,
 
 	TP_PROTO(u32 device, u64 id, const struct bao_ask *ask, u64 value,

@@ -21,6 +21,9 @@
 
 #define BAO_IOCTL_TYPE		0xA6
 
+/* BAO_IOCTL_IOEVENTFD is there. */
+#define BAO_FEATURE_IOEVENTFD	(1ULL << 0)
+
 /**
  * struct bao_info - ioctl(BAO_IOCTL_INFO)
  * @size: sizeof(struct bao_info); the kernel writes back the size it knows
@@ -163,5 +166,43 @@ struct bao_notify {
 };
 
 #define BAO_IOCTL_NOTIFY	_IO(BAO_IOCTL_TYPE, 0x12)
+
+/* Only writes of bao_ioeventfd.data match. */
+#define BAO_IOEVENTFD_DATAMATCH	(1u << 0)
+/* Remove the ioeventfd instead of adding it. */
+#define BAO_IOEVENTFD_DEASSIGN	(1u << 1)
+
+/**
+ * struct bao_ioeventfd - ioctl(BAO_IOCTL_IOEVENTFD)
+ * @size: sizeof(struct bao_ioeventfd)
+ * @flags: set of BAO_IOEVENTFD_*
+ * @addr: guest-physical address of the writes
+ * @data: the value that matches, with BAO_IOEVENTFD_DATAMATCH; else 0
+ * @len: the width that matches, 1, 2, 4 or 8 bytes; 0 for any, which is not
+ *	possible with BAO_IOEVENTFD_DATAMATCH
+ * @fd: an eventfd
+ *
+ * A matching write of the frontend is completed at once and signals the
+ * eventfd; SERVE never sees it. Other writes to the address, and reads, are
+ * fetched as usual. To remove an ioeventfd the same values are passed again.
+ * The last close of the backend's file removes all.
+ *
+ * Return: 0, or
+ *
+ * * -EEXIST: there is an ioeventfd that some of the same writes match;
+ * * -ENOSPC: there are 128 of this backend already;
+ * * -ENOENT: nothing to remove;
+ * * -EBADF, -EINVAL: @fd is no file, or no eventfd.
+ */
+struct bao_ioeventfd {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 addr;
+	__aligned_u64 data;
+	__u32 len;
+	__s32 fd;
+};
+
+#define BAO_IOCTL_IOEVENTFD	_IO(BAO_IOCTL_TYPE, 0x13)
 
 #endif /* _UAPI_LINUX_BAO_H */
