@@ -26,6 +26,7 @@ static void bao_backend_free(struct kref *kref)
 {
 	struct bao_backend *b = container_of(kref, struct bao_backend, kref);
 
+	mutex_destroy(&b->irqfd_mutex);
 	mutex_destroy(&b->map_lock);
 	kfree(b);
 }
@@ -54,6 +55,9 @@ static struct bao_backend *bao_backend_alloc(struct device *dev, u32 id)
 	snprintf(b->nodename, sizeof(b->nodename), "bao/backend%u", id);
 	kref_init(&b->kref);
 	mutex_init(&b->map_lock);
+	mutex_init(&b->irqfd_mutex);
+	spin_lock_init(&b->irqfd_lock);
+	INIT_LIST_HEAD(&b->irqfds);
 	bao_table_init(b);
 	return b;
 }

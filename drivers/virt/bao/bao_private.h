@@ -8,6 +8,10 @@
  *     bao_backend.map_lock	against unbind while a page is mapped
  *       the mm's locks for mapping and unmapping a page
  *
+ *   bao_backend.irqfd_mutex	configuration of irqfds
+ *     an eventfd's wait queue lock
+ *       bao_backend.irqfd_lock	the list of irqfds
+ *
  *   bao_backend.lock		requests and ioeventfds; taken in interrupts
  *     an eventfd's wait queue lock
  *
@@ -47,8 +51,8 @@ struct device;
 #define BAO_MAX_REQUESTS	64
 
 /*
- * Ioeventfds of a backend. They are looked through with interrupts off, for each
- * write, so a VMM must not have any number of them.
+ * Ioeventfds of a backend, and irqfds. They are looked through with interrupts
+ * off, the former for each write, so a VMM must not have any number of them.
  */
 #define BAO_MAX_EVENTFDS	128
 
@@ -155,6 +159,9 @@ struct bao_stats {
  * @kicks: ioeventfds
  * @stats: counters, for sysfs
  * @slots: the table
+ * @irqfd_mutex: one configuration of irqfds at a time
+ * @irqfd_lock: protects @irqfds; who takes an irqfd off the list ends it
+ * @irqfds: eventfds that raise the frontend's interrupt
  * @map_lock: protects @mapping, and the mapping of a page against unbind
  * @mapping: the open file's address space, for unbind to zap
  * @fake_hypervisor: answers hypercalls in KUnit tests
@@ -185,6 +192,10 @@ struct bao_backend {
 	struct list_head kicks;
 	struct bao_stats stats;
 	struct bao_slot slots[BAO_MAX_REQUESTS];
+
+	struct mutex irqfd_mutex;	/* configuration of irqfds */
+	spinlock_t irqfd_lock;	/* irqfds */
+	struct list_head irqfds;
 
 	struct mutex map_lock;	/* mapping, and faults against unbind */
 	struct address_space *mapping;
@@ -255,6 +266,10 @@ void bao_ioeventfd_release(struct bao_backend *b);
 
 /* stats.c */
 extern const struct attribute_group *bao_stats_groups[];
+
+/* irqfd.c */
+int bao_irqfd_config(struct bao_backend *b, const struct bao_irqfd *args);
+void bao_irqfd_release(struct bao_backend *b);
 
 /**
  * bao_is_waiting() - whether a fetch would find a request

@@ -28,6 +28,7 @@ struct bao_call {
 		struct bao_serve serve;
 		struct bao_notify notify;
 		struct bao_ioeventfd ioeventfd;
+		struct bao_irqfd irqfd;
 	} arg;
 };
 
@@ -57,6 +58,7 @@ static int bao_release(struct inode *inode, struct file *file)
 		b->mapping = NULL;
 
 	bao_ioeventfd_release(b);
+	bao_irqfd_release(b);
 	bao_give_back(b);
 	clear_bit_unlock(0, &b->opened);
 	bao_backend_put(b);
@@ -71,7 +73,7 @@ static int bao_ioctl_info(struct bao_call *call)
 		.device_id = b->id,
 		.shmem_addr = b->shmem.start,
 		.shmem_size = resource_size(&b->shmem),
-		.features = BAO_FEATURE_IOEVENTFD,
+		.features = BAO_FEATURE_IOEVENTFD | BAO_FEATURE_IRQFD,
 		.max_requests = BAO_MAX_REQUESTS,
 	};
 
@@ -226,6 +228,11 @@ static int bao_ioctl_ioeventfd(struct bao_call *call)
 	return bao_ioeventfd_config(call->b, &call->arg.ioeventfd);
 }
 
+static int bao_ioctl_irqfd(struct bao_call *call)
+{
+	return bao_irqfd_config(call->b, &call->arg.irqfd);
+}
+
 /**
  * struct bao_ioctl - a row of the ioctl table
  * @cmd: the number
@@ -247,6 +254,7 @@ static_assert(sizeof(struct bao_completion) == 16);
 static_assert(sizeof(struct bao_serve) == 48);
 static_assert(sizeof(struct bao_notify) == 8);
 static_assert(sizeof(struct bao_ioeventfd) == 32);
+static_assert(sizeof(struct bao_irqfd) == 12);
 
 static const struct bao_ioctl bao_ioctls[] = {
 	{ BAO_IOCTL_INFO, sizeof(struct bao_info), bao_ioctl_info },
@@ -254,6 +262,7 @@ static const struct bao_ioctl bao_ioctls[] = {
 	{ BAO_IOCTL_NOTIFY, sizeof(struct bao_notify), bao_ioctl_notify },
 	{ BAO_IOCTL_IOEVENTFD, sizeof(struct bao_ioeventfd),
 	  bao_ioctl_ioeventfd },
+	{ BAO_IOCTL_IRQFD, sizeof(struct bao_irqfd), bao_ioctl_irqfd },
 };
 
 static const struct bao_ioctl *bao_find_ioctl(unsigned int cmd)

@@ -21,8 +21,9 @@
 
 #define BAO_IOCTL_TYPE		0xA6
 
-/* BAO_IOCTL_IOEVENTFD is there. */
+/* BAO_IOCTL_IOEVENTFD and BAO_IOCTL_IRQFD are there. */
 #define BAO_FEATURE_IOEVENTFD	(1ULL << 0)
+#define BAO_FEATURE_IRQFD	(1ULL << 1)
 
 /**
  * struct bao_info - ioctl(BAO_IOCTL_INFO)
@@ -204,5 +205,34 @@ struct bao_ioeventfd {
 };
 
 #define BAO_IOCTL_IOEVENTFD	_IO(BAO_IOCTL_TYPE, 0x13)
+
+/* Remove the irqfd instead of adding it. */
+#define BAO_IRQFD_DEASSIGN	(1u << 0)
+
+/**
+ * struct bao_irqfd - ioctl(BAO_IOCTL_IRQFD)
+ * @size: sizeof(struct bao_irqfd)
+ * @flags: set of BAO_IRQFD_*
+ * @fd: an eventfd
+ *
+ * From now on a signal of the eventfd raises the device's interrupt in the
+ * frontend, and the driver reads the eventfd's counter. A signal from before
+ * counts. The irqfd ends when it is removed, when the backend's file is closed,
+ * and when the last descriptor of the eventfd is closed.
+ *
+ * Return: 0, or
+ *
+ * * -EEXIST: the eventfd is an irqfd of this backend already;
+ * * -ENOSPC: there are 128 of this backend already;
+ * * -ENOENT: nothing to remove;
+ * * -EBADF, -EINVAL: @fd is no file, or no eventfd.
+ */
+struct bao_irqfd {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+};
+
+#define BAO_IOCTL_IRQFD		_IO(BAO_IOCTL_TYPE, 0x14)
 
 #endif /* _UAPI_LINUX_BAO_H */
