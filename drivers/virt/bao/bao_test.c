@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of the Bao I/O dispatcher: the request table, on the way in
+ *
+ * From the hypervisor to the VMM: drain, interrupt, fetch, unfetch.
+ */
+#include <kunit/device.h>
+#include <kunit/test.h>
+#include <linux/bitmap.h>
+#include <linux/delay.h>
+#include <linux/irqflags.h>
+#include <linux/sched/clock.h>
+#include <linux/wait.h>
+
+#include "bao_test.h"
+
+static void bao_test_order(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+	u64 first = bao_fake_push_and_drain(f, BAO_MAX_REQUESTS);
+	DECLARE_BITMAP(seen, BAO_MAX_REQUESTS) = {};
+	struct bao_request req;
+	u64 last = 0;
+
+	for (int i = 0; i < BAO_MAX_REQUESTS; i++) {
+		req = bao_fake_fetch(f, bao_fake_nth(first, i));
+		KUNIT_EXPECT_GT(test, req.id, last);
+		KUNIT_EXPECT_EQ(test, req.flags, 0);
+		last = req.id;
+		__set_bit(req.id % BAO_MAX_REQUESTS, seen);
+	}
+
+	/* Each in a slot of its own, which its id names. */
+	KUNIT_EXPECT_TRUE(test, bitmap_full(seen, BAO_MAX_REQUESTS));
+	KUNIT_EXPECT_FALSE(test, bao_fetch(&f->b, &req));
+}
+
+static void bao_test_ids_grow(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+	u64 ids[3], last = 0, first;
+
+	for (int round = 0; round < 3 * BAO_MAX_REQUESTS; round++) {
+		first = bao_fake_push_and_drain(f, 3);
+		for (int i = 0; i < 3; i++) {
+			ids[i] = bao_fake_fetch(f, bao_fake_nth(first, i)).id;
+			KUNIT_EXPECT_GT(test, ids[i], last);
+			last = ids[i];
+		}
+		for (int i = 0; i < 3; i++)
+			KUNIT_EXPECT_EQ(test,
+					bao_complete(&f->b,
+						     ids[(i + round) % 3], 0),
+					0);
+	}
+}
+
+struct bao_asks_case {
+	const char *name;
+	unsigned int pushed;
+	bool always_more;
+	unsigned int asks;
+	bool ret;
+};
+
+static const struct bao_asks_case bao_asks_cases[] = {
+	{ "nothing", 0, false, 1, false },
+	{ "one", 1, false, 1, false },
+	{ "three", 3, false, 3, false },
+	{ "three, then none after all", 3, true, 4, false },
+	{ "budget", BAO_DRAIN_BUDGET, false, BAO_DRAIN_BUDGET, false },
+	{ "less, then none after all", BAO_DRAIN_BUDGET - 1, true,
+	  BAO_DRAIN_BUDGET, false },
+	{ "more", BAO_DRAIN_BUDGET + 1, false, BAO_DRAIN_BUDGET, true },
+	{ "budget, more unknown", BAO_DRAIN_BUDGET, true, BAO_DRAIN_BUDGET,
+	  true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(bao_asks, bao_asks_cases, name);
+
+static void bao_test_asks(struct kunit *test)
+{
+	const struct bao_asks_case *c = test->param_value;
+	struct bao_fake *f = test->priv;
+
+	f->always_more = c->always_more;
+	bao_fake_push_many(f, c->pushed);
+
+	KUNIT_EXPECT_EQ(test, bao_drain(&f->b), c->ret);
+	KUNIT_EXPECT_EQ(test, bao_fake_asks(f), c->asks);
+	KUNIT_EXPECT_EQ(test, bao_fake_count(f, BAO_FAKE_PROCESSING),
+			min(c->pushed, BAO_DRAIN_BUDGET));
+}
+
+static void bao_test_full(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+	u64 first = bao_fake_push_and_drain(f, BAO_MAX_REQUESTS + 20);
+	u64 id;
+
+	KUNIT_EXPECT_EQ(test, bao_fake_asks(f), BAO_MAX_REQUESTS);
+	KUNIT_EXPECT_FALSE(test, bao_drain(&f->b));
+	KUNIT_EXPECT_EQ(test, bao_fake_asks(f), BAO_MAX_REQUESTS);
+
+	/* A completion makes room for the next, and without an interrupt. */
+	for (int i = 0; i < BAO_MAX_REQUESTS + 20; i++) {
+		id = bao_fake_fetch(f, bao_fake_nth(first, i)).id;
+		KUNIT_EXPECT_EQ(test, bao_complete(&f->b, id, 0), 0);
+		bao_fake_settle(f);
+		KUNIT_EXPECT_EQ(test, bao_fake_count(f, BAO_FAKE_PENDING),
+				max(19 - i, 0));
+	}
+}
+
+static void bao_test_full_with_none_pending(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+	u64 first = bao_fake_push_and_drain(f, BAO_MAX_REQUESTS);
+	u64 id;
+
+	/* As many as there is room for: nobody must ask again. */
+	id = bao_fake_fetch(f, first).id;
+	KUNIT_EXPECT_EQ(test, bao_complete(&f->b, id, 0), 0);
+	bao_fake_settle(f);
+	KUNIT_EXPECT_EQ(test, bao_fake_asks(f), BAO_MAX_REQUESTS);
+}
+
+struct bao_unfetch_case {
+	unsigned int fetched;
+	const char *unfetch;
+	const char *next;
+};
+
+/* Of six requests some are fetched. Those that go back come in this order. */
+static const struct bao_unfetch_case bao_unfetch_cases[] = {
+	{ 1, "0", "012345" },
+	{ 3, "0", "0345" },
+	{ 3, "1", "1345" },
+	{ 3, "2", "2345" },
+	{ 3, "20", "02345" },
+	{ 3, "012", "012345" },
+	{ 6, "5", "5" },
+	{ 6, "402", "024" },
+	{ 6, "531420", "012345" },
+	{ 3, "11", "1345" },	/* twice */
+	{ 3, "4", "345" },	/* never fetched */
+};
+
+static void bao_unfetch_desc(const struct bao_unfetch_case *c, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s of %u", c->unfetch,
+		 c->fetched);
+}
+
+KUNIT_ARRAY_PARAM(bao_unfetch, bao_unfetch_cases, bao_unfetch_desc);
+
+static void bao_test_unfetch(struct kunit *test)
+{
+	const struct bao_unfetch_case *c = test->param_value;
+	struct bao_fake *f = test->priv;
+	u64 first = bao_fake_push_and_drain(f, 6);
+	struct bao_request req;
+	u64 ids[6];
+
+	for (int i = 0; i < 6; i++)
+		ids[i] = f->b.slots[i].id;
+	for (int i = 0; i < c->fetched; i++)
+		KUNIT_EXPECT_EQ(test, bao_fake_fetch(f, bao_fake_nth(first, i)).id,
+				ids[i]);
+
+	for (const char *p = c->unfetch; *p; p++)
+		bao_unfetch(&f->b, ids[*p - '0']);
+
+	for (const char *p = c->next; *p; p++) {
+		req = bao_fake_fetch(f, bao_fake_nth(first, *p - '0'));
+		KUNIT_EXPECT_EQ(test, req.id, ids[*p - '0']);
+		KUNIT_EXPECT_EQ(test, req.flags, 0);
+	}
+	KUNIT_EXPECT_FALSE(test, bao_fetch(&f->b, &req));
+}
+
+/* One thread's fetch fails while another has fetched on and completed. */
+static void bao_test_unfetch_meanwhile(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+	u64 first = bao_fake_push_and_drain(f, 3);
+	u64 old = bao_fake_fetch(f, first).id;
+	u64 young = bao_fake_fetch(f, bao_fake_nth(first, 1)).id;
+
+	KUNIT_EXPECT_EQ(test, bao_complete(&f->b, young, 0), 0);
+	bao_unfetch(&f->b, young);
+	bao_unfetch(&f->b, old);
+	bao_fake_push_and_drain(f, 1);
+
+	KUNIT_EXPECT_EQ(test, bao_fake_fetch(f, first).id, old);
+	bao_fake_fetch(f, bao_fake_nth(first, 2));
+	bao_fake_fetch(f, bao_fake_nth(first, 3));
+}
+
+/*
+ * Raises the interrupt, and returns how often the handler itself asked, which
+ * is never on PREEMPT_RT. For use with the gate closed.
+ */
+static unsigned int bao_raise(struct bao_fake *f)
+{
+	unsigned int asks = bao_fake_asks(f);
+	unsigned long flags;
+	irqreturn_t ret;
+
+	local_irq_save(flags);
+	ret = bao_interrupt(0, &f->b);
+	local_irq_restore(flags);
+
+	KUNIT_EXPECT_EQ(f->test, ret, IRQ_HANDLED);
+	return bao_fake_asks(f) - asks;
+}
+
+static void bao_serve_all(struct bao_fake *f)
+{
+	struct bao_request req;
+
+	while (bao_fetch(&f->b, &req))
+		KUNIT_EXPECT_EQ(f->test, bao_complete(&f->b, req.id, 0), 0);
+}
+
+/*
+ * A machine that stands still for a moment looks as if the handler had used up
+ * its time, and then it must not ask. So a test of what it does within its time
+ * has some tries, each in a period of its own.
+ */
+#define BAO_TRIES	50
+
+static bool bao_try(struct kunit *test, bool (*fn)(struct bao_fake *f))
+{
+	struct bao_fake *f = test->priv;
+	bool ok = false;
+
+	for (int i = 0; i < BAO_TRIES && !ok; i++) {
+		msleep(20);
+		bao_fake_close_gate(f);
+		ok = fn(f);
+		bao_fake_open_gate(f);
+		KUNIT_EXPECT_EQ(test, bao_fake_count(f, BAO_FAKE_PENDING), 0);
+		bao_serve_all(f);
+	}
+
+	return ok;
+}
+
+static bool bao_try_interrupt(struct bao_fake *f)
+{
+	bao_fake_push_many(f, 3);
+	return bao_raise(f) == (IS_ENABLED(CONFIG_PREEMPT_RT) ? 0 : 3);
+}
+
+static void bao_test_interrupt(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, bao_try(test, bao_try_interrupt));
+}
+
+static void bao_test_spurious_interrupt(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+
+	bao_raise(f);
+	bao_fake_settle(f);
+	KUNIT_EXPECT_EQ(test, bao_fake_asks(f), 1);
+	KUNIT_EXPECT_FALSE(test, bao_is_waiting(&f->b));
+}
+
+static bool bao_try_storm(struct bao_fake *f)
+{
+	unsigned int taken;
+
+	bao_fake_push_many(f, 3 * BAO_DRAIN_BUDGET);
+	taken = bao_raise(f);
+
+	/* The rest is the thread's, however often the line is raised. */
+	for (int i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(f->test, bao_raise(f), 0);
+
+	return taken == (IS_ENABLED(CONFIG_PREEMPT_RT) ? 0 : BAO_DRAIN_BUDGET);
+}
+
+static void bao_test_storm(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, bao_try(test, bao_try_storm));
+
+	/* After it the handler takes up again. */
+	KUNIT_EXPECT_TRUE(test, bao_try(test, bao_try_interrupt));
+}
+
+/* Whether a handler that has just been slow leaves the next to the thread. */
+static bool bao_try_slow(struct bao_fake *f)
+{
+	unsigned int slow, next;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	bao_fake_push_many(f, 1);
+	f->slow_ask = true;
+	slow = bao_raise(f);
+	bao_fake_push_many(f, 1);
+	next = bao_raise(f);
+	local_irq_restore(flags);
+
+	return slow == 1 && next == 0;
+}
+
+static void bao_test_time_limit(struct kunit *test)
+{
+	unsigned long flags;
+	u64 time;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		kunit_skip(test, "there the handler never asks");
+
+	local_irq_save(flags);
+	time = local_clock();
+	mdelay(20);
+	time = local_clock() - time;
+	local_irq_restore(flags);
+	if (!time)
+		kunit_skip(test, "the clock stands still in interrupts");
+
+	KUNIT_EXPECT_TRUE(test, bao_try(test, bao_try_slow));
+}
+
+struct bao_sleeper {
+	struct wait_queue_entry entry;
+	unsigned int woken;
+};
+
+static int bao_count_wakeup(struct wait_queue_entry *entry, unsigned int mode,
+			    int flags, void *key)
+{
+	container_of(entry, struct bao_sleeper, entry)->woken++;
+	return 1;
+}
+
+struct bao_sleepers {
+	struct bao_sleeper sleepers[2];
+	struct bao_fake *f;
+};
+
+/* As many threads that wait for a request, each for one. */
+static void bao_sleep(struct bao_sleepers *s, struct bao_fake *f)
+{
+	*s = (struct bao_sleepers) { .f = f };
+	for (int i = 0; i < ARRAY_SIZE(s->sleepers); i++) {
+		init_waitqueue_func_entry(&s->sleepers[i].entry,
+					  bao_count_wakeup);
+		add_wait_queue_exclusive(&f->b.wait, &s->sleepers[i].entry);
+	}
+}
+
+static void bao_wake(struct bao_sleepers *s)
+{
+	for (int i = 0; i < ARRAY_SIZE(s->sleepers); i++)
+		remove_wait_queue(&s->f->b.wait, &s->sleepers[i].entry);
+}
+
+/* Wake-ups since the last time. */
+static unsigned int bao_woken(struct bao_sleepers *s)
+{
+	unsigned int woken = 0;
+
+	for (int i = 0; i < ARRAY_SIZE(s->sleepers); i++) {
+		woken += s->sleepers[i].woken;
+		s->sleepers[i].woken = 0;
+	}
+
+	return woken;
+}
+
+static void bao_test_wakeups(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+	struct bao_sleepers s;
+
+	bao_sleep(&s, f);
+
+	/* One thread for each request, and all of them at the end. */
+	bao_fake_push_and_drain(f, 3);
+	KUNIT_EXPECT_EQ(test, bao_woken(&s), 3);
+	bao_unfetch(&f->b, bao_fake_fetch(f, f->b.slots[0].ask.addr).id);
+	KUNIT_EXPECT_EQ(test, bao_woken(&s), 1);
+	bao_set_gone(&f->b);
+	KUNIT_EXPECT_EQ(test, bao_woken(&s), 2);
+
+	bao_wake(&s);
+}
+
+static void bao_test_polling(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+	struct bao_sleepers s;
+
+	bao_sleep(&s, f);
+
+	/* The first is the poller's, a second is for somebody else. */
+	bao_poll_begin(&f->b);
+	bao_fake_push_and_drain(f, 1);
+	KUNIT_EXPECT_EQ(test, bao_woken(&s), 0);
+	bao_fake_push_and_drain(f, 1);
+	KUNIT_EXPECT_EQ(test, bao_woken(&s), 1);
+
+	bao_poll_end(&f->b);
+	bao_serve_all(f);
+	bao_fake_push_and_drain(f, 1);
+	KUNIT_EXPECT_EQ(test, bao_woken(&s), 1);
+
+	bao_wake(&s);
+}
+
+static void bao_test_notify(struct kunit *test)
+{
+	struct bao_fake *f = test->priv;
+
+	KUNIT_EXPECT_EQ(test, bao_notify(&f->b), 0);
+	f->refuse[BAO_HC_NOTIFY] = BAO_STATUS_FAILED;
+	KUNIT_EXPECT_EQ(test, bao_notify(&f->b), -EIO);
+	f->refuse[BAO_HC_NOTIFY] = BAO_STATUS_EMPTY;
+	KUNIT_EXPECT_EQ(test, bao_notify(&f->b), -EIO);
+
+	KUNIT_EXPECT_EQ(test, f->calls[BAO_HC_NOTIFY], 3);
+	KUNIT_EXPECT_EQ(test, bao_fake_asks(f), 0);
+	KUNIT_EXPECT_EQ(test, f->nr_answers, 0);
+}
+
+struct bao_verdict_case {
+	const char *name;
+	s64 undefined;
+	s64 ask;
+	unsigned int pushed;
+	int ret;
+};
+
+static const struct bao_verdict_case bao_verdict_cases[] = {
+	{ "a request", BAO_STATUS_INVALID, BAO_STATUS_OK, 1, 0 },
+	{ "two requests", BAO_STATUS_INVALID, BAO_STATUS_OK, 2, 0 },
+	{ "empty", BAO_STATUS_INVALID, BAO_STATUS_EMPTY, 0, 0 },
+	{ "no frontend yet", BAO_STATUS_INVALID, BAO_STATUS_FAILED, 0, 0 },
+	{ "no such device", BAO_STATUS_INVALID, BAO_STATUS_INVALID, 0,
+	  -ENODEV },
+	{ "unknown hypercall", BAO_STATUS_UNKNOWN, BAO_STATUS_OK, 1, -ENODEV },
+	{ "unknown to SMCCC", BAO_STATUS_FAILED, BAO_STATUS_OK, 1, -ENODEV },
+	{ "success", BAO_STATUS_OK, BAO_STATUS_OK, 1, -ENODEV },
+	{ "empty for no operation", BAO_STATUS_EMPTY, BAO_STATUS_OK, 1,
+	  -ENODEV },
+	{ "nonsense", 0xbadca11, BAO_STATUS_OK, 1, -ENODEV },
+	{ "-3 of 32 bits", 0xfffffffd, BAO_STATUS_OK, 1, -ENODEV },
+};
+
+KUNIT_ARRAY_PARAM_DESC(bao_verdict, bao_verdict_cases, name);
+
+static void bao_test_verdict(struct kunit *test)
+{
+	const struct bao_verdict_case *c = test->param_value;
+	struct bao_fake *f = test->priv;
+	u64 first = bao_fake_push_many(f, c->pushed);
+	unsigned int popped = c->ret ? 0 : min(c->pushed, 1);
+
+	f->b.dev = kunit_device_register(test, "bao-kunit");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f->b.dev);
+	f->undefined = c->undefined;
+	f->refuse[BAO_HC_ASK] = c->ask;
+
+	KUNIT_EXPECT_EQ(test, bao_check_hypervisor(&f->b), c->ret);
+	KUNIT_EXPECT_EQ(test, f->probes, 1);
+	KUNIT_EXPECT_EQ(test, bao_fake_asks(f),
+			c->undefined == BAO_STATUS_INVALID);
+
+	/* What came with the answer is kept, what did not is not lost. */
+	KUNIT_EXPECT_EQ(test, bao_fake_count(f, BAO_FAKE_PROCESSING), popped);
+	KUNIT_EXPECT_EQ(test, bao_is_waiting(&f->b), popped > 0);
+	while (bao_drain(&f->b))
+		;
+	for (int i = 0; i < c->pushed; i++)
+		bao_fake_fetch(f, bao_fake_nth(first, i));
+}
+
+static struct kunit_case bao_cases[] = {
+	KUNIT_CASE(bao_test_order),
+	KUNIT_CASE(bao_test_ids_grow),
+	KUNIT_CASE_PARAM(bao_test_asks, bao_asks_gen_params),
+	KUNIT_CASE(bao_test_full),
+	KUNIT_CASE(bao_test_full_with_none_pending),
+	KUNIT_CASE_PARAM(bao_test_unfetch, bao_unfetch_gen_params),
+	KUNIT_CASE(bao_test_unfetch_meanwhile),
+	KUNIT_CASE(bao_test_interrupt),
+	KUNIT_CASE(bao_test_spurious_interrupt),
+	KUNIT_CASE(bao_test_storm),
+	KUNIT_CASE(bao_test_time_limit),
+	KUNIT_CASE(bao_test_wakeups),
+	KUNIT_CASE(bao_test_polling),
+	KUNIT_CASE(bao_test_notify),
+	KUNIT_CASE_PARAM(bao_test_verdict, bao_verdict_gen_params),
+	{ }
+};
+
+static struct kunit_suite bao_suite = {
+	.name = "bao",
+	.init = bao_fake_init,
+	.exit = bao_fake_exit,
+	.test_cases = bao_cases,
+};
+
+kunit_test_suite(bao_suite);
