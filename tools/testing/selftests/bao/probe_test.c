@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Malformed device-tree nodes: each is refused with one message that names the
+ * mistake, and leaves nothing behind
+ *
+ * The bed adds the nodes (bed/badnodes.c) if it is started with --bad-nodes.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "../kselftest_harness.h"
+#include "bao_test_util.h"
+
+#define DEVICES	"/sys/bus/platform/devices"
+
+/* The platform device of a node: the node's name, after an address and a dot */
+static bool find_device(const char *node, char *name, size_t size)
+{
+	struct dirent *entry;
+	bool found = false;
+	const char *dot;
+	DIR *dir;
+
+	dir = opendir(DEVICES);
+	while (dir && !found && (entry = readdir(dir))) {
+		dot = strchr(entry->d_name, '.');
+		found = !strcmp(dot ? dot + 1 : entry->d_name, node);
+		if (found)
+			snprintf(name, size, "%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static bool has_driver(const char *device)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), DEVICES "/%s/driver", device);
+	return !access(path, F_OK);
+}
+
+/* All of a file of /proc, for comparison */
+static void read_all(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	size_t len = 0;
+	ssize_t n;
+
+	while (fd >= 0 && (n = read(fd, text + len, size - 1 - len)) > 0)
+		len += n;
+	text[len] = 0;
+	close(fd);
+}
+
+static unsigned int count_in(const char *path, const char *word)
+{
+	static char text[1 << 17];
+	unsigned int nr = 0;
+
+	read_all(path, text, sizeof(text));
+	for (char *at = text; (at = strstr(at, word)); at += strlen(word))
+		nr++;
+	return nr;
+}
+
+static unsigned int nr_backends(void)
+{
+	struct dirent *entry;
+	unsigned int nr = 0;
+	DIR *dir;
+
+	dir = opendir("/dev/bao");
+	while (dir && (entry = readdir(dir)))
+		nr += !strncmp(entry->d_name, "backend", 7);
+	if (dir)
+		closedir(dir);
+	return nr;
+}
+
+FIXTURE(node) {
+	char device[256];
+	int log;
+	char before[1 << 14];
+	char after[1 << 14];
+};
+
+FIXTURE_VARIANT(node) {
+	const char *name;
+	int error;
+	const char *message;
+};
+
+FIXTURE_VARIANT_ADD(node, counts_differ) {
+	"remote-io-counts-differ", -EINVAL,
+	"2 memory regions but 1 interrupts"
+};
+
+FIXTURE_VARIANT_ADD(node, no_regions) {
+	"remote-io-no-regions", -EINVAL,
+	"no memory regions"
+};
+
+FIXTURE_VARIANT_ADD(node, too_many_regions) {
+	"remote-io-too-many-regions", -EINVAL,
+	"65 memory regions"
+};
+
+FIXTURE_VARIANT_ADD(node, empty_region) {
+	"remote-io-empty-region", -EINVAL,
+	"region 0 at 0x0000000050100000 is empty"
+};
+
+FIXTURE_VARIANT_ADD(node, misaligned_address) {
+	"remote-io-misaligned-address", -EINVAL,
+	"is not made of whole pages"
+};
+
+FIXTURE_VARIANT_ADD(node, misaligned_size) {
+	"remote-io-misaligned-size", -EINVAL,
+	"is not made of whole pages"
+};
+
+FIXTURE_VARIANT_ADD(node, overlapping_regions) {
+	"remote-io-overlapping-regions", -EINVAL,
+	"overlaps region 0"
+};
+
+FIXTURE_VARIANT_ADD(node, region_in_ram) {
+	"remote-io-region-in-ram", -EBUSY,
+	"is in use"
+};
+
+FIXTURE_VARIANT_ADD(node, region_claimed) {
+	"remote-io-region-claimed", -EBUSY,
+	"is in use"
+};
+
+FIXTURE_VARIANT_ADD(node, unmappable_interrupt) {
+	"remote-io-unmappable-interrupt", -ENXIO,
+	"interrupt 0 cannot be mapped"
+};
+
+FIXTURE_VARIANT_ADD(node, taken_ids) {
+	"remote-io-taken-ids", -EBUSY,
+	"device 0 belongs to another node"
+};
+
+FIXTURE_SETUP(node)
+{
+	const char *why = bao_begin(1);
+
+	if (why)
+		SKIP(return, "%s", why);
+	if (!find_device(variant->name, self->device, sizeof(self->device)))
+		SKIP(return, "the bed was started without --bad-nodes");
+	self->log = bao_log_open();
+	ASSERT_LE(0, self->log);
+}
+
+FIXTURE_TEARDOWN(node)
+{
+	close(self->log);
+}
+
+TEST_F(node, is_refused)
+{
+	unsigned int own = nr_backends();
+
+	/* Boot has tried already. */
+	EXPECT_FALSE(has_driver(self->device));
+	EXPECT_EQ(0, count_in("/proc/iomem", self->device));
+	EXPECT_EQ(bao_nr_devices(), count_in("/proc/interrupts", "bao-backend"));
+	EXPECT_EQ(bao_nr_devices(), own);
+
+	read_all("/proc/iomem", self->before, sizeof(self->before));
+	EXPECT_EQ(variant->error, bao_bind(self->device));
+	read_all("/proc/iomem", self->after, sizeof(self->after));
+
+	EXPECT_FALSE(has_driver(self->device));
+	EXPECT_STREQ(self->before, self->after);
+	EXPECT_EQ(bao_nr_devices(), count_in("/proc/interrupts", "bao-backend"));
+	EXPECT_EQ(own, nr_backends());
+}
+
+/* The kernel's core adds a line of its own, which looks different. */
+TEST_F(node, one_message_names_the_mistake)
+{
+	int second = bao_log_open();
+
+	ASSERT_LE(0, second);
+	EXPECT_NE(0, bao_bind(self->device));
+	EXPECT_EQ(1, bao_log_count(self->log, self->device, variant->message));
+	EXPECT_EQ(1, bao_log_count(second, self->device, ": error -"));
+	close(second);
+}
+
+FIXTURE(nodes) {
+	char taken[256];
+};
+
+FIXTURE_SETUP(nodes)
+{
+	const char *why = bao_begin(1);
+
+	if (why)
+		SKIP(return, "%s", why);
+	if (!find_device("remote-io-taken-ids", self->taken,
+			 sizeof(self->taken)))
+		SKIP(return, "the bed was started without --bad-nodes");
+}
+
+FIXTURE_TEARDOWN(nodes)
+{
+	if (!bao_is_bound())
+		EXPECT_EQ(0, bao_bind(bao_device()));
+}
+
+/* Two good nodes: whichever comes first has the devices, until it is unbound. */
+TEST_F(nodes, ids_are_given_back)
+{
+	char good[256];
+
+	snprintf(good, sizeof(good), "%s", bao_device());
+	ASSERT_EQ(0, bao_unbind());
+	EXPECT_EQ(0, nr_backends());
+	EXPECT_EQ(0, count_in("/proc/interrupts", "bao-backend"));
+	EXPECT_EQ(0, count_in("/proc/iomem", good));
+
+	ASSERT_EQ(0, bao_bind(self->taken));
+	EXPECT_EQ(1, nr_backends());
+	EXPECT_EQ(1, count_in("/proc/iomem", self->taken));
+	EXPECT_EQ(-EBUSY, bao_bind(good));
+	EXPECT_EQ(1, nr_backends());
+	EXPECT_EQ(0, count_in("/proc/iomem", good));
+	ASSERT_EQ(0, bao_unbind());
+
+	ASSERT_EQ(0, bao_bind(good));
+	EXPECT_EQ(bao_nr_devices(), nr_backends());
+	EXPECT_EQ(bao_nr_devices(), count_in("/proc/iomem", good));
+}
+
+TEST_HARNESS_MAIN
