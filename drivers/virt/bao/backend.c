@@ -191,7 +191,7 @@ static void bao_backend_stop(struct bao_backend *b)
 {
 	bao_chrdev_del(b);
 	bao_set_gone(b);
-	bao_chrdev_zap(b);
+	bao_shmem_zap(b);
 	bao_backend_free_irq(b);
 	bao_backend_stop_thread(b);
 	bao_backend_abandon(b);
@@ -217,6 +217,7 @@ struct bao_backend *bao_backend_add(struct device *dev, u32 id,
 		return ERR_PTR(-ENOMEM);
 
 	b->shmem = *shmem;
+	b->shmem_has_pages = bao_shmem_has_pages(shmem);
 	b->irq = irq;
 
 	ret = bao_backend_claim_id(b);

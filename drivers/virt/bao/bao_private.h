@@ -39,6 +39,7 @@
 
 struct attribute_group;
 struct device;
+struct vm_area_struct;
 
 /* Remote I/O devices of a dispatcher; a limit of the device-tree binding. */
 #define BAO_MAX_BACKENDS	64
@@ -139,6 +140,7 @@ struct bao_stats {
  * @nodename: of the device node, below /dev
  * @misc: the character device
  * @shmem: the memory shared with the frontend
+ * @shmem_has_pages: it is a reserved part of this kernel's memory
  * @irq: the interrupt that says that requests wait in the hypervisor. It stays
  *	enabled from request_irq() to free_irq(): Bao drops the active state of
  *	a line that is masked while active, and never raises it again.
@@ -173,6 +175,7 @@ struct bao_backend {
 	char nodename[20];
 	struct miscdevice misc;
 	struct resource shmem;
+	bool shmem_has_pages;
 	int irq;
 	struct kthread_worker *worker;
 	struct kthread_delayed_work drain;
@@ -233,7 +236,13 @@ void bao_backend_put(struct bao_backend *b);
 /* chrdev.c */
 int bao_chrdev_add(struct bao_backend *b);
 void bao_chrdev_del(struct bao_backend *b);
-void bao_chrdev_zap(struct bao_backend *b);
+
+/* shmem.c */
+bool bao_shmem_has_pages(const struct resource *res);
+int bao_shmem_claim(struct device *dev, unsigned int i,
+		    const struct resource *res);
+int bao_shmem_mmap(struct bao_backend *b, struct vm_area_struct *vma);
+void bao_shmem_zap(struct bao_backend *b);
 
 /* drain.c */
 bool bao_drain(struct bao_backend *b);

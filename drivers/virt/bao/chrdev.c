@@ -9,10 +9,7 @@
 #include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/ktime.h>
-#include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
-#include <linux/sizes.h>
 #include <linux/uaccess.h>
 
 #include "bao_private.h"
@@ -317,60 +314,9 @@ static __poll_t bao_poll(struct file *file, poll_table *wait)
 	return events;
 }
 
-/* Pages that one fault maps, if they are in the mapping. */
-#define BAO_FAULT_AROUND	SZ_2M
-
-/*
- * Maps a part of the region. It is done here and not in mmap(), because unbind
- * can take back only what is known to the address space, and a mapping becomes
- * known after mmap() is through.
- */
-static vm_fault_t bao_fault(struct vm_fault *vmf)
-{
-	struct vm_area_struct *vma = vmf->vma;
-	struct bao_backend *b = vma->vm_private_data;
-	unsigned long addr = ALIGN_DOWN(vmf->address, BAO_FAULT_AROUND);
-	unsigned long end = min(addr + BAO_FAULT_AROUND, vma->vm_end);
-	unsigned long pfn;
-	vm_fault_t ret;
-
-	addr = max(addr, vma->vm_start);
-	pfn = PHYS_PFN(b->shmem.start) + linear_page_index(vma, addr);
-
-	guard(mutex)(&b->map_lock);
-	if (READ_ONCE(b->gone))
-		return VM_FAULT_SIGBUS;
-
-	for (; addr < end; addr += PAGE_SIZE, pfn++) {
-		ret = vmf_insert_pfn(vma, addr, pfn);
-		if (ret != VM_FAULT_NOPAGE)
-			break;
-	}
-
-	return ret;
-}
-
-static const struct vm_operations_struct bao_vm_ops = {
-	.fault = bao_fault,
-};
-
 static int bao_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct bao_backend *b = file->private_data;
-	unsigned long pages = resource_size(&b->shmem) >> PAGE_SHIFT;
-
-	if (READ_ONCE(b->gone))
-		return -ENODEV;
-	/* A private copy would be no shared memory any more. */
-	if (!(vma->vm_flags & VM_MAYSHARE))
-		return -EINVAL;
-	if (vma->vm_pgoff >= pages || vma_pages(vma) > pages - vma->vm_pgoff)
-		return -EINVAL;
-
-	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_private_data = b;
-	vma->vm_ops = &bao_vm_ops;
-	return 0;
+	return bao_shmem_mmap(file->private_data, vma);
 }
 
 static const struct file_operations bao_fops = {
@@ -420,21 +366,4 @@ int bao_chrdev_add(struct bao_backend *b)
 void bao_chrdev_del(struct bao_backend *b)
 {
 	misc_deregister(&b->misc);
-}
-
-/**
- * bao_chrdev_zap() - take the shared region back from a VMM that maps it
- * @b: the backend, after bao_set_gone()
- *
- * From here on an access to the mapping raises SIGBUS.
- *
- * Context: may sleep.
- */
-void bao_chrdev_zap(struct bao_backend *b)
-{
-	guard(mutex)(&b->map_lock);
-
-	/* Not NULL only while the file is open, which keeps it alive. */
-	if (b->mapping)
-		unmap_mapping_range(b->mapping, 0, 0, 1);
 }

@@ -180,17 +180,12 @@ int bao_check_counts(struct device *dev, unsigned int regions,
 
 static int bao_claim_regions(struct device *dev, const struct bao_node *node)
 {
-	for (unsigned int i = 0; i < node->nr; i++) {
-		const struct resource *res = &node->regions[i];
+	int ret = 0;
 
-		if (!devm_request_mem_region(dev, res->start,
-					     resource_size(res), dev_name(dev)))
-			return dev_err_probe(dev, -EBUSY,
-					     "region %u %pR is in use: it must be in no memory node and no other device\n",
-					     i, res);
-	}
+	for (unsigned int i = 0; i < node->nr && !ret; i++)
+		ret = bao_shmem_claim(dev, i, &node->regions[i]);
 
-	return 0;
+	return ret;
 }
 
 /* Reads the node and claims what it lists. */

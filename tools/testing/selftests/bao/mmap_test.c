@@ -20,13 +20,29 @@ FIXTURE(map) {
 	struct bao_info info;
 };
 
+/*
+ * A region beside the backend's memory, and one that is a reserved part of it:
+ * the bed has both kinds by turns.
+ */
+FIXTURE_VARIANT(map) {
+	unsigned int device;
+};
+
+FIXTURE_VARIANT_ADD(map, beside_memory) {
+	0
+};
+
+FIXTURE_VARIANT_ADD(map, reserved_memory) {
+	1
+};
+
 FIXTURE_SETUP(map)
 {
-	const char *why = bao_begin(1);
+	const char *why = bao_begin(variant->device + 1);
 
 	if (why)
 		SKIP(return, "%s", why);
-	self->fd = bao_open(0, O_RDWR);
+	self->fd = bao_open(variant->device, O_RDWR);
 	ASSERT_LE(0, self->fd);
 	self->page = sysconf(_SC_PAGESIZE);
 	self->info.size = sizeof(self->info);
@@ -160,7 +176,7 @@ TEST_F(map, read_only_file)
 	char *p;
 
 	close(self->fd);
-	fd = bao_open(0, O_RDONLY);
+	fd = bao_open(variant->device, O_RDONLY);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(MAP_FAILED, map_shared(fd, self->page, 0));
 	EXPECT_EQ(EACCES, errno);
@@ -184,7 +200,7 @@ TEST_F(map, contents_survive_the_vmm)
 	munmap(p, self->page);
 	close(self->fd);
 
-	self->fd = bao_open(0, O_RDWR);
+	self->fd = bao_open(variant->device, O_RDWR);
 	ASSERT_LE(0, self->fd);
 	p = map_shared(self->fd, self->page, 0);
 	ASSERT_NE(MAP_FAILED, p);
@@ -200,15 +216,15 @@ TEST_F(map, outlives_the_descriptor)
 
 	ASSERT_NE(MAP_FAILED, p);
 	close(self->fd);
-	EXPECT_EQ(-EBUSY, bao_open(0, O_RDWR));
+	EXPECT_EQ(-EBUSY, bao_open(variant->device, O_RDWR));
 	p[0] = 31;
 	EXPECT_EQ(31, bed_peek(self->info.shmem_addr));
 
 	/* Half of it is enough to hold it. */
 	munmap(p, self->page);
-	EXPECT_EQ(-EBUSY, bao_open(0, O_RDWR));
+	EXPECT_EQ(-EBUSY, bao_open(variant->device, O_RDWR));
 	munmap((char *)p + self->page, self->page);
-	self->fd = bao_open(0, O_RDWR);
+	self->fd = bao_open(variant->device, O_RDWR);
 	EXPECT_LE(0, self->fd);
 }
 
@@ -297,12 +313,83 @@ TEST_F(map, contents_survive_the_driver)
 	munmap(p, self->page);
 
 	close(self->fd);
-	self->fd = bao_open(0, O_RDWR);
+	self->fd = bao_open(variant->device, O_RDWR);
 	ASSERT_LE(0, self->fd);
 	p = map_shared(self->fd, self->page, 0);
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_EQ(BAO_GARBAGE, p[3]);
 	munmap(p, self->page);
+}
+
+#define DISK		"/dev/ram0"
+#define DISK_BLOCK	4096
+
+/* A disk, without the cache between it and the caller's memory */
+static ssize_t direct(int flags, off_t at, void *buf, size_t size)
+{
+	int fd = open(DISK, flags | O_DIRECT | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = flags == O_RDONLY ? pread(fd, buf, size, at) :
+				pwrite(fd, buf, size, at);
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	return n;
+}
+
+/* Pages are what it takes. The data itself must be right in both directions. */
+TEST_F(map, direct_io)
+{
+	const size_t size = 3 * DISK_BLOCK;
+	char *p = map_shared(self->fd, self->info.shmem_size, 0);
+	u64 *own = aligned_alloc(DISK_BLOCK, size);
+	const u64 gpa = self->info.shmem_addr;
+
+	ASSERT_NE(MAP_FAILED, p);
+	if (access(DISK, F_OK))
+		SKIP(return, "no " DISK " (CONFIG_BLK_DEV_RAM is off)");
+	if (!variant->device) {
+		EXPECT_EQ(-EFAULT, direct(O_WRONLY, 0, p, size));
+		EXPECT_EQ(-EFAULT, direct(O_RDONLY, 0, p, size));
+		return;
+	}
+
+	/* From the frontend's store to the disk */
+	for (int i = 0; i < size / 8; i += 64)
+		bed_poke(gpa + 8 * i, BAO_GARBAGE + i);
+	ASSERT_EQ(size, direct(O_WRONLY, DISK_BLOCK, p, size));
+	ASSERT_EQ(size, direct(O_RDONLY, DISK_BLOCK, own, size));
+	for (int i = 0; i < size / 8; i += 64)
+		EXPECT_EQ(BAO_GARBAGE + i, own[i]);
+
+	/* And from the disk to the frontend's load */
+	for (int i = 0; i < size / 8; i++)
+		own[i] = 3 * i + 1;
+	ASSERT_EQ(size, direct(O_WRONLY, 0, own, size));
+	ASSERT_EQ(size, direct(O_RDONLY, 0, p + self->page, size));
+	for (int i = 0; i < size / 8; i += 64)
+		EXPECT_EQ(3 * i + 1, bed_peek(gpa + self->page + 8 * i));
+	munmap(p, self->info.shmem_size);
+	free(own);
+}
+
+/* What was pinned or counted by page is let go of: each round would add up. */
+TEST_F(map, again_and_again)
+{
+	char *p;
+
+	for (int i = 0; i < 200; i++) {
+		p = map_shared(self->fd, self->info.shmem_size, 0);
+		ASSERT_NE(MAP_FAILED, p);
+		p[0]++;
+		p[self->info.shmem_size - 1] = i;
+		ASSERT_EQ(0, munmap(p, self->info.shmem_size));
+	}
+	ASSERT_EQ(0, bao_unbind());
+	ASSERT_EQ(0, bao_bind(bao_device()));
 }
 
 TEST_F(map, each_device_has_its_own)
@@ -312,7 +399,7 @@ TEST_F(map, each_device_has_its_own)
 
 	if (bao_nr_devices() < 2)
 		SKIP(return, "the bed has one Remote I/O device");
-	other = bao_open(1, O_RDWR);
+	other = bao_open(!variant->device, O_RDWR);
 	ASSERT_LE(0, other);
 	p = map_shared(self->fd, self->page, 0);
 	q = map_shared(other, self->page, 0);

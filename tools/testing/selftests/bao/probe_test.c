@@ -239,7 +239,8 @@ TEST_F(nodes, ids_are_given_back)
 
 	ASSERT_EQ(0, bao_bind(good));
 	EXPECT_EQ(bao_nr_devices(), nr_backends());
-	EXPECT_EQ(bao_nr_devices(), count_in("/proc/iomem", good));
+	/* Every other region is reserved memory, which needs no claim. */
+	EXPECT_EQ((bao_nr_devices() + 1) / 2, count_in("/proc/iomem", good));
 }
 
 TEST_HARNESS_MAIN

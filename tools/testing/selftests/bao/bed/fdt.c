@@ -232,14 +232,51 @@ static void put_control(void *fdt)
 }
 
 /*
- * The backend's tree. Its memory does not contain the shared regions: they
- * belong to the dispatcher, which claims them.
+ * Shared regions can be beside the backend's memory, or a reserved part of it.
+ * Tests see to both kinds, by turns.
  */
+static bool is_in_memory(struct bed *bed, unsigned int i)
+{
+	return !bed->scripted || i % 2;
+}
+
+static void begin_reserved(void *fdt)
+{
+	tree_must(fdt_begin_node(fdt, "reserved-memory"));
+	tree_must(fdt_property_u32(fdt, "#address-cells", 2));
+	tree_must(fdt_property_u32(fdt, "#size-cells", 2));
+	tree_must(fdt_property(fdt, "ranges", NULL, 0));
+}
+
+static void put_regions_in_memory(void *fdt, struct bed *bed)
+{
+	unsigned int i;
+	u64 addr;
+
+	for (i = 0; i < bed->bao.nr_devices; i++)
+		if (is_in_memory(bed, i))
+			put_memory(fdt, SHARED_ADDR + i * bed->region_size,
+				   bed->region_size);
+
+	begin_reserved(fdt);
+	for (i = 0; i < bed->bao.nr_devices; i++) {
+		addr = SHARED_ADDR + i * bed->region_size;
+		if (!is_in_memory(bed, i))
+			continue;
+		begin_at(fdt, "shared", addr);
+		put_reg(fdt, addr, bed->region_size);
+		end(fdt);
+	}
+	end(fdt);
+}
+
+/* The backend's tree */
 void tree_backend(struct guest *guest, void *fdt, size_t room)
 {
 	struct bed *bed = guest->bed;
 
 	begin(fdt, guest, room);
+	put_regions_in_memory(fdt, bed);
 	put_dispatcher(fdt, bed);
 	if (bed->bad_nodes)
 		tree_bad_nodes(bed, fdt);
@@ -259,10 +296,7 @@ static void put_pools(void *fdt, struct bed *bed)
 {
 	unsigned int i;
 
-	tree_must(fdt_begin_node(fdt, "reserved-memory"));
-	tree_must(fdt_property_u32(fdt, "#address-cells", 2));
-	tree_must(fdt_property_u32(fdt, "#size-cells", 2));
-	tree_must(fdt_property(fdt, "ranges", NULL, 0));
+	begin_reserved(fdt);
 	for (i = 0; i < bed->bao.nr_devices; i++) {
 		u64 addr = SHARED_ADDR + i * bed->region_size;
 
