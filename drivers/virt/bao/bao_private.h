@@ -12,7 +12,8 @@
  *     an eventfd's wait queue lock
  *       bao_backend.irqfd_lock	the list of irqfds
  *
- *   bao_backend.lock		requests and ioeventfds; taken in interrupts
+ *   bao_backend.lock		requests, ioeventfds and iovalues; taken in
+ *				interrupts
  *     an eventfd's wait queue lock
  *
  * bao_backend.wait is woken with none of them held.
@@ -56,6 +57,9 @@ struct vm_area_struct;
  * off, the former for each write, so a VMM must not have any number of them.
  */
 #define BAO_MAX_EVENTFDS	128
+
+/* Iovalues of a backend, which each load is compared with in the same way */
+#define BAO_MAX_VALUES		16
 
 /*
  * Requests taken up in one go, which bounds the time in one hard interrupt and
@@ -119,6 +123,7 @@ struct bao_slot {
  * @completed: requests that a VMM completed
  * @redelivered: requests that lost their VMM
  * @kicks: writes completed for an ioeventfd
+ * @loads: reads completed from an iovalue
  * @notifies: NOTIFYs that the hypervisor accepted
  * @hypercall_errors: hypercalls that it refused
  *
@@ -128,6 +133,7 @@ struct bao_stats {
 	u64 completed;
 	u64 redelivered;
 	u64 kicks;
+	u64 loads;
 	atomic64_t notifies;
 	atomic64_t hypercall_errors;
 };
@@ -159,6 +165,7 @@ struct bao_stats {
  * @waiting: requests not yet fetched, sorted by bao_slot.id
  * @in_flight: requests with the VMM
  * @kicks: ioeventfds
+ * @values: iovalues
  * @stats: counters, for sysfs
  * @slots: the table
  * @irqfd_mutex: one configuration of irqfds at a time
@@ -193,6 +200,7 @@ struct bao_backend {
 	struct list_head waiting;
 	struct list_head in_flight;
 	struct list_head kicks;
+	struct list_head values;
 	struct bao_stats stats;
 	struct bao_slot slots[BAO_MAX_REQUESTS];
 
@@ -272,6 +280,11 @@ bool bao_ioeventfd_kick(struct bao_backend *b, const struct bao_ask *ask);
 int bao_ioeventfd_config(struct bao_backend *b,
 			 const struct bao_ioeventfd *args);
 void bao_ioeventfd_release(struct bao_backend *b);
+
+/* iovalue.c */
+bool bao_iovalue_load(struct bao_backend *b, struct bao_ask *ask);
+int bao_iovalue_config(struct bao_backend *b, const struct bao_iovalue *args);
+void bao_iovalue_release(struct bao_backend *b);
 
 /* stats.c */
 extern const struct attribute_group *bao_stats_groups[];

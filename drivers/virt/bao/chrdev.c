@@ -26,6 +26,7 @@ struct bao_call {
 		struct bao_notify notify;
 		struct bao_ioeventfd ioeventfd;
 		struct bao_irqfd irqfd;
+		struct bao_iovalue iovalue;
 	} arg;
 };
 
@@ -55,6 +56,7 @@ static int bao_release(struct inode *inode, struct file *file)
 		b->mapping = NULL;
 
 	bao_ioeventfd_release(b);
+	bao_iovalue_release(b);
 	bao_irqfd_release(b);
 	bao_give_back(b);
 	clear_bit_unlock(0, &b->opened);
@@ -70,7 +72,8 @@ static int bao_ioctl_info(struct bao_call *call)
 		.device_id = b->id,
 		.shmem_addr = b->shmem.start,
 		.shmem_size = resource_size(&b->shmem),
-		.features = BAO_FEATURE_IOEVENTFD | BAO_FEATURE_IRQFD,
+		.features = BAO_FEATURE_IOEVENTFD | BAO_FEATURE_IRQFD |
+			    BAO_FEATURE_IOVALUE,
 		.max_requests = BAO_MAX_REQUESTS,
 	};
 
@@ -230,6 +233,11 @@ static int bao_ioctl_irqfd(struct bao_call *call)
 	return bao_irqfd_config(call->b, &call->arg.irqfd);
 }
 
+static int bao_ioctl_iovalue(struct bao_call *call)
+{
+	return bao_iovalue_config(call->b, &call->arg.iovalue);
+}
+
 /**
  * struct bao_ioctl - a row of the ioctl table
  * @cmd: the number
@@ -252,6 +260,7 @@ static_assert(sizeof(struct bao_serve) == 48);
 static_assert(sizeof(struct bao_notify) == 8);
 static_assert(sizeof(struct bao_ioeventfd) == 32);
 static_assert(sizeof(struct bao_irqfd) == 12);
+static_assert(sizeof(struct bao_iovalue) == 32);
 
 static const struct bao_ioctl bao_ioctls[] = {
 	{ BAO_IOCTL_INFO, sizeof(struct bao_info), bao_ioctl_info },
@@ -260,6 +269,7 @@ static const struct bao_ioctl bao_ioctls[] = {
 	{ BAO_IOCTL_IOEVENTFD, sizeof(struct bao_ioeventfd),
 	  bao_ioctl_ioeventfd },
 	{ BAO_IOCTL_IRQFD, sizeof(struct bao_irqfd), bao_ioctl_irqfd },
+	{ BAO_IOCTL_IOVALUE, sizeof(struct bao_iovalue), bao_ioctl_iovalue },
 };
 
 static const struct bao_ioctl *bao_find_ioctl(unsigned int cmd)

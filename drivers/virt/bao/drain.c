@@ -51,7 +51,8 @@ static s64 bao_pop(struct bao_backend *b, bool *more)
 			return status;
 
 		*more = slot->ask.more;
-		if (bao_ioeventfd_kick(b, &slot->ask))
+		if (bao_ioeventfd_kick(b, &slot->ask) ||
+		    bao_iovalue_load(b, &slot->ask))
 			return BAO_STATUS_OK;
 		wake = bao_queue(b, slot);
 	}

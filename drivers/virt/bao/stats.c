@@ -37,6 +37,7 @@ BAO_STAT(queued, b->arrivals);
 BAO_STAT(completed, b->stats.completed);
 BAO_STAT(redelivered, b->stats.redelivered);
 BAO_STAT(kicks, b->stats.kicks);
+BAO_STAT(loads, b->stats.loads);
 BAO_STAT(notifies, atomic64_read(&b->stats.notifies));
 BAO_STAT(hypercall_errors, atomic64_read(&b->stats.hypercall_errors));
 BAO_STAT(waiting, list_count_nodes(&b->waiting));
@@ -47,6 +48,7 @@ static struct attribute *bao_stats_attrs[] = {
 	&dev_attr_completed.attr,
 	&dev_attr_redelivered.attr,
 	&dev_attr_kicks.attr,
+	&dev_attr_loads.attr,
 	&dev_attr_notifies.attr,
 	&dev_attr_hypercall_errors.attr,
 	&dev_attr_waiting.attr,

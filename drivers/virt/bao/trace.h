@@ -77,6 +77,14 @@ DEFINE_EVENT(bao_access, bao_kick,
 	TP_ARGS(device, id, ask)
 );
 
+/* It was answered with an iovalue, which is its value here; it has no id. */
+DEFINE_EVENT(bao_access, bao_load,
+
+	TP_PROTO(u32 device, u64 id, const struct bao_ask *ask),
+
+	TP_ARGS(device, id, ask)
+);
+
 TRACE_EVENT(bao_request_completed,
 
 	TP_PROTO(u32 device, u64 id, const struct bao_ask *ask, u64 value,

@@ -21,9 +21,10 @@
 
 #define BAO_IOCTL_TYPE		0xA6
 
-/* BAO_IOCTL_IOEVENTFD and BAO_IOCTL_IRQFD are there. */
+/* BAO_IOCTL_IOEVENTFD, BAO_IOCTL_IRQFD and BAO_IOCTL_IOVALUE are there. */
 #define BAO_FEATURE_IOEVENTFD	(1ULL << 0)
 #define BAO_FEATURE_IRQFD	(1ULL << 1)
+#define BAO_FEATURE_IOVALUE	(1ULL << 2)
 
 /**
  * struct bao_info - ioctl(BAO_IOCTL_INFO)
@@ -234,5 +235,40 @@ struct bao_irqfd {
 };
 
 #define BAO_IOCTL_IRQFD		_IO(BAO_IOCTL_TYPE, 0x14)
+
+/* Remove the iovalue instead of setting it. */
+#define BAO_IOVALUE_DEASSIGN	(1u << 0)
+
+/**
+ * struct bao_iovalue - ioctl(BAO_IOCTL_IOVALUE)
+ * @size: sizeof(struct bao_iovalue)
+ * @flags: set of BAO_IOVALUE_*
+ * @addr: guest-physical address of the loads
+ * @value: what they return; nothing above @len bytes. 0 with
+ *	BAO_IOVALUE_DEASSIGN
+ * @len: the width that matches, 1, 2, 4 or 8 bytes
+ * @reserved: must be 0
+ *
+ * A matching load of the frontend is completed at once with the value; SERVE
+ * never sees it. Loads of other widths, and stores, are fetched as usual. To
+ * change the value the same address and width are passed again: what the driver
+ * takes up after that returns the new one. The last close of the backend's file
+ * removes all.
+ *
+ * Return: 0, or
+ *
+ * * -ENOSPC: there are 16 of this backend already;
+ * * -ENOENT: nothing to remove.
+ */
+struct bao_iovalue {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 addr;
+	__aligned_u64 value;
+	__u32 len;
+	__u32 reserved;
+};
+
+#define BAO_IOCTL_IOVALUE	_IO(BAO_IOCTL_TYPE, 0x15)
 
 #endif /* _UAPI_LINUX_BAO_H */

@@ -46,6 +46,19 @@ int bao_irqfd(int fd, int ev, u32 flags)
 	return bao_ioctl(fd, BAO_IOCTL_IRQFD, &args);
 }
 
+int bao_iovalue(int fd, u32 flags, u64 addr, u32 len, u64 value)
+{
+	struct bao_iovalue args = {
+		.size = sizeof(args),
+		.flags = flags,
+		.addr = addr,
+		.value = value,
+		.len = len,
+	};
+
+	return bao_ioctl(fd, BAO_IOCTL_IOVALUE, &args);
+}
+
 /**
  * bao_signals() - read an eventfd
  * @ev: the eventfd
@@ -121,6 +134,14 @@ bool frontend_wrote(u64 handle)
 {
 	return bao_wait_until(frontend_query(handle).state == BED_COMPLETED) &&
 	       frontend_query(handle).op == BED_OP_WRITE;
+}
+
+/* Whether an access is completed, or soon is, as a read with this value. */
+bool frontend_got(u64 handle, u64 value)
+{
+	return bao_wait_until(frontend_query(handle).state == BED_COMPLETED) &&
+	       frontend_query(handle).op == BED_OP_READ &&
+	       frontend_query(handle).value == value;
 }
 
 void bed_stop(void)

@@ -14,10 +14,12 @@
 int bao_eventfd(unsigned int flags);
 int bao_ioeventfd(int fd, int ev, u32 flags, u64 addr, u32 len, u64 data);
 int bao_irqfd(int fd, int ev, u32 flags);
+int bao_iovalue(int fd, u32 flags, u64 addr, u32 len, u64 value);
 u64 bao_signals(int ev, u64 nr);
 long bao_eventfd_id(int ev);
 bool bao_reaches_vmm(unsigned int device, int fd, u64 handle);
 bool frontend_wrote(u64 handle);
+bool frontend_got(u64 handle, u64 value);
 void bed_stop(void);
 bool bed_settled(void);
 bool bed_finished(u64 accesses);

@@ -20,12 +20,12 @@
 
 static const char * const names[] = {
 	"queued", "waiting", "in_flight", "completed", "redelivered", "kicks",
-	"notifies", "hypercall_errors",
+	"loads", "notifies", "hypercall_errors",
 };
 
 enum {
-	QUEUED, WAITING, IN_FLIGHT, COMPLETED, REDELIVERED, KICKS, NOTIFIES,
-	ERRORS, NR_NAMES
+	QUEUED, WAITING, IN_FLIGHT, COMPLETED, REDELIVERED, KICKS, LOADS,
+	NOTIFIES, ERRORS, NR_NAMES
 };
 
 struct stats {
@@ -138,6 +138,17 @@ TEST_F(stats, kicks_are_no_requests)
 		EXPECT_TRUE(frontend_wrote(frontend_write(DEV, KICK, 4, i)));
 	ASSERT_EQ(7, bao_signals(self->ev, 7));
 	EXPECT_EQ(7, GROWN(KICKS));
+	EXPECT_EQ(0, GROWN(QUEUED));
+	EXPECT_EQ(0, GROWN(COMPLETED));
+}
+
+TEST_F(stats, loads_are_no_requests)
+{
+	ASSERT_EQ(0, bao_iovalue(self->fd, 0, KICK, 4, 9));
+	for (int i = 0; i < 3; i++)
+		EXPECT_TRUE(frontend_got(frontend_read(DEV, KICK, 4), 9));
+	EXPECT_EQ(3, GROWN(LOADS));
+	EXPECT_EQ(0, GROWN(KICKS));
 	EXPECT_EQ(0, GROWN(QUEUED));
 	EXPECT_EQ(0, GROWN(COMPLETED));
 }
@@ -321,6 +332,20 @@ TEST_F(trace, kick)
 	ASSERT_EQ(1, bao_signals(self->ev, 1));
 	EXPECT_TRACED("bao_kick",
 		      "device=%d id=0 hv=%llu write addr=0x%llx width=4 value=0x6",
+		      DEV, frontend_query(handle).id, KICK);
+	EXPECT_EQ(0, traced("bao_request_queued", text, sizeof(text)));
+}
+
+TEST_F(trace, load)
+{
+	char text[512];
+	u64 handle;
+
+	ASSERT_EQ(0, bao_iovalue(self->fd, 0, KICK, 4, 0x1234));
+	handle = frontend_read(DEV, KICK, 4);
+	ASSERT_TRUE(frontend_got(handle, 0x1234));
+	EXPECT_TRACED("bao_load",
+		      "device=%d id=0 hv=%llu read addr=0x%llx width=4 value=0x1234",
 		      DEV, frontend_query(handle).id, KICK);
 	EXPECT_EQ(0, traced("bao_request_queued", text, sizeof(text)));
 }

@@ -20,6 +20,7 @@ union arg {
 	struct bao_notify notify;
 	struct bao_ioeventfd ioeventfd;
 	struct bao_irqfd irqfd;
+	struct bao_iovalue iovalue;
 	char bytes[256];
 };
 
@@ -57,6 +58,11 @@ FIXTURE_VARIANT_ADD(ioctl, ioeventfd) {
 
 FIXTURE_VARIANT_ADD(ioctl, irqfd) {
 	BAO_IOCTL_IRQFD, sizeof(struct bao_irqfd), -EINVAL
+};
+
+/* A load of no bytes cannot have a value. */
+FIXTURE_VARIANT_ADD(ioctl, iovalue) {
+	BAO_IOCTL_IOVALUE, sizeof(struct bao_iovalue), -EINVAL
 };
 
 FIXTURE_SETUP(ioctl)
@@ -210,7 +216,7 @@ TEST_F(uapi, unknown_ioctls)
 	union arg arg = { .size = sizeof(arg) };
 
 	for (unsigned int nr = 0; nr < 256; nr++) {
-		if (nr >= known && nr <= _IOC_NR(BAO_IOCTL_IRQFD))
+		if (nr >= known && nr <= _IOC_NR(BAO_IOCTL_IOVALUE))
 			continue;
 		EXPECT_EQ(-ENOTTY, bao_ioctl(self->fd, _IO(BAO_IOCTL_TYPE, nr),
 					     &arg));
@@ -225,6 +231,7 @@ TEST_F(uapi, unknown_flags)
 	struct bao_serve s = { .size = sizeof(s) };
 	struct bao_ioeventfd io = { .size = sizeof(io) };
 	struct bao_irqfd irq = { .size = sizeof(irq) };
+	struct bao_iovalue val = { .size = sizeof(val) };
 
 	for (int bit = 0; bit < 32; bit++) {
 		n.flags = 1u << bit;
@@ -242,6 +249,10 @@ TEST_F(uapi, unknown_flags)
 		if (irq.flags != BAO_IRQFD_DEASSIGN)
 			EXPECT_EQ(-EOPNOTSUPP,
 				  bao_ioctl(self->fd, BAO_IOCTL_IRQFD, &irq));
+		val.flags = 1u << bit;
+		if (val.flags != BAO_IOVALUE_DEASSIGN)
+			EXPECT_EQ(-EOPNOTSUPP,
+				  bao_ioctl(self->fd, BAO_IOCTL_IOVALUE, &val));
 	}
 	EXPECT_EQ(0, bed_count(0, BED_CNT_NOTIFY));
 }
@@ -329,8 +340,8 @@ TEST_F(uapi, info)
 		EXPECT_EQ(node_cell("reg", 2 * dev), i.info.shmem_addr);
 		EXPECT_EQ(node_cell("reg", 2 * dev + 1), i.info.shmem_size);
 		EXPECT_EQ(BAO_SLOTS, i.info.max_requests);
-		EXPECT_EQ(BAO_FEATURE_IOEVENTFD | BAO_FEATURE_IRQFD,
-			  i.info.features);
+		EXPECT_EQ(BAO_FEATURE_IOEVENTFD | BAO_FEATURE_IRQFD |
+			  BAO_FEATURE_IOVALUE, i.info.features);
 		EXPECT_EQ(0, i.info.reserved);
 		EXPECT_EQ(0, i.more);
 		close(self->fd);

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bao I/O dispatcher: iovalues
+ *
+ * A load whose value the VMM knows in advance, such as the one of a virtio
+ * device's InterruptStatus with which each interrupt begins, is answered where
+ * it is popped: two hypercalls, and the VMM has nothing to do. They are the
+ * loads' counterpart of ioeventfds, and protected in the same way.
+ */
+#include <linux/cleanup.h>
+#include <linux/slab.h>
+
+#include "bao_private.h"
+#include "hypercall.h"
+#include "trace.h"
+
+/**
+ * struct bao_value - what a load returns
+ * @link: on bao_backend.values
+ * @addr: guest-physical address of the load
+ * @value: what it returns
+ * @len: the width that matches
+ */
+struct bao_value {
+	struct list_head link;
+	u64 addr;
+	u64 value;
+	u32 len;
+};
+
+static struct bao_value *bao_value_find(struct bao_backend *b, u64 addr,
+					u32 len)
+{
+	struct bao_value *v;
+
+	lockdep_assert_held(&b->lock);
+
+	list_for_each_entry(v, &b->values, link)
+		if (v->addr == addr && v->len == len)
+			return v;
+
+	return NULL;
+}
+
+/**
+ * bao_iovalue_load() - complete a request that is a load with a known value
+ * @b: the backend, whose lock the caller holds
+ * @ask: the request, just popped; gets the value if it is completed
+ *
+ * Context: any but, on PREEMPT_RT, a hard interrupt.
+ * Return: false if the request is still to be served: no iovalue matches, or
+ *	the hypervisor did not complete it.
+ */
+bool bao_iovalue_load(struct bao_backend *b, struct bao_ask *ask)
+{
+	struct bao_value *v;
+
+	lockdep_assert_held(&b->lock);
+
+	if (ask->op != BAO_OP_READ)
+		return false;
+
+	v = bao_value_find(b, ask->addr, ask->width);
+	if (!v || !bao_is_over(bao_answer(b, ask, v->value)))
+		return false;
+
+	ask->value = v->value;
+	trace_bao_load(b->id, 0, ask);
+	b->stats.loads++;
+	return true;
+}
+
+/* Changes the value that is there, or links the new one in and takes it. */
+static int bao_value_set(struct bao_backend *b, struct bao_value **new)
+{
+	struct bao_value *v;
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		v = bao_value_find(b, (*new)->addr, (*new)->len);
+		if (v) {
+			v->value = (*new)->value;
+			return 0;
+		}
+		if (list_count_nodes(&b->values) >= BAO_MAX_VALUES)
+			return -ENOSPC;
+		list_add_tail(&(*new)->link, &b->values);
+	}
+
+	*new = NULL;
+	return 0;
+}
+
+static int bao_iovalue_assign(struct bao_backend *b,
+			      const struct bao_iovalue *args)
+{
+	struct bao_value *new __free(kfree) = kzalloc(sizeof(*new),
+						      GFP_KERNEL_ACCOUNT);
+
+	if (!new)
+		return -ENOMEM;
+
+	new->addr = args->addr;
+	new->value = args->value;
+	new->len = args->len;
+	return bao_value_set(b, &new);
+}
+
+static int bao_iovalue_deassign(struct bao_backend *b,
+				const struct bao_iovalue *args)
+{
+	struct bao_value *v;
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		v = bao_value_find(b, args->addr, args->len);
+		if (!v)
+			return -ENOENT;
+		list_del(&v->link);
+	}
+
+	kfree(v);
+	return 0;
+}
+
+static bool bao_iovalue_is_valid(const struct bao_iovalue *args)
+{
+	switch (args->len) {
+	case 1:
+	case 2:
+	case 4:
+	case 8:
+		break;
+	default:
+		return false;
+	}
+
+	if (args->flags & BAO_IOVALUE_DEASSIGN && args->value)
+		return false;
+	/* No such load could return more. */
+	return bao_cut(args->value, args->len) == args->value &&
+	       !args->reserved;
+}
+
+/**
+ * bao_iovalue_config() - ioctl(BAO_IOCTL_IOVALUE)
+ * @b: the backend
+ * @args: what the VMM wants
+ *
+ * Context: may sleep.
+ * Return: see &struct bao_iovalue.
+ */
+int bao_iovalue_config(struct bao_backend *b, const struct bao_iovalue *args)
+{
+	if (args->flags & ~BAO_IOVALUE_DEASSIGN)
+		return -EOPNOTSUPP;
+	if (!bao_iovalue_is_valid(args))
+		return -EINVAL;
+
+	if (args->flags & BAO_IOVALUE_DEASSIGN)
+		return bao_iovalue_deassign(b, args);
+	return bao_iovalue_assign(b, args);
+}
+
+/**
+ * bao_iovalue_release() - the VMM went away: remove its iovalues
+ * @b: the backend
+ *
+ * Context: may sleep.
+ */
+void bao_iovalue_release(struct bao_backend *b)
+{
+	struct bao_value *v, *next;
+	LIST_HEAD(values);
+
+	scoped_guard(spinlock_irqsave, &b->lock)
+		list_splice_init(&b->values, &values);
+
+	list_for_each_entry_safe(v, next, &values, link)
+		kfree(v);
+}
