@@ -155,6 +155,10 @@ struct virtio_ops {
  * @notify_arg: for @notify
  * @kick_fd: by queue: eventfd that a notification of the driver signals, or -1
  * @call_fd: eventfd that raises the interrupt in the frontend, or -1
+ * @show: tells somebody who answers loads of InterruptStatus what they return,
+ *	with @notify_arg; NULL if such loads are requests
+ * @shown: what @show was told last
+ * @interrupt_lock: held while @interrupt_status or @show is changed
  * @untouched: the driver has not accessed a register yet
  * @complained: 1 if a fault of the driver was reported already
  * @released: the driver ran and has let go of the device again
@@ -185,6 +189,9 @@ struct virtio_dev {
 	void *notify_arg;
 	int kick_fd[VQ_COUNT_MAX];
 	int call_fd;
+	void (*show)(void *arg, __u32 status);
+	__u32 shown;
+	pthread_mutex_t interrupt_lock;
 
 	bool untouched;
 	bool released;
@@ -207,6 +214,8 @@ void virtio_mmio_write(struct virtio_dev *dev, __u64 addr,
 		       unsigned int width, __u64 value);
 __u64 virtio_mmio_at(__u64 addr, __u32 offset);
 void virtio_kick(struct virtio_dev *dev, unsigned int index);
+void virtio_show_interrupts(struct virtio_dev *dev,
+			    void (*show)(void *arg, __u32 status));
 
 /*
  * Each sets up ops, priv, config, features and name of a zeroed device, or
@@ -233,6 +242,7 @@ bool vsock_create(struct virtio_dev *dev, const char *cid);
  * @notifies: interrupts raised in the frontend
  * @notify_failed: 1 if a failure to do so was reported already
  * @has_window: the frontend's window is known, and the ioeventfds are assigned
+ * @status_addr: guest-physical address of InterruptStatus, if @has_window
  * @ack_fd: eventfd for writes that need no more than their completion, or -1
  * @wake_fd: eventfd that ends @kick_thread, or -1
  * @has_kick_thread: @kick_thread runs
@@ -254,6 +264,7 @@ struct backend {
 	__u32 notify_failed;
 
 	bool has_window;
+	__u64 status_addr;
 	int ack_fd;
 	int wake_fd;
 	bool has_kick_thread;

@@ -136,6 +136,46 @@ static bool add_ioeventfd(struct backend *b, __u64 addr, __u32 data, int fd)
 	return false;
 }
 
+static bool set_status(struct backend *b, __u32 status)
+{
+	struct bao_iovalue io = {
+		.size = sizeof(io),
+		.addr = b->status_addr,
+		.value = status,
+		.len = 4,
+	};
+
+	return !ioctl(b->fd, BAO_IOCTL_IOVALUE, &io);
+}
+
+/* Once there is such a value, only a driver that is gone can refuse a new one. */
+static void show_status(void *arg, __u32 status)
+{
+	set_status(arg, status);
+}
+
+/*
+ * The frontend's interrupt handler begins with a load of InterruptStatus and ends
+ * with a store to InterruptACK. Neither need be a request.
+ */
+static void add_interrupts(struct backend *b, __u64 addr)
+{
+	bool shows;
+
+	b->status_addr = virtio_mmio_at(addr, VIRTIO_MMIO_INTERRUPT_STATUS);
+	shows = b->features & BAO_FEATURE_IOVALUE && b->dev.call_fd >= 0 &&
+		set_status(b, VIRTIO_MMIO_INT_VRING);
+	if (shows)
+		virtio_show_interrupts(&b->dev, show_status);
+	/*
+	 * Whether the frontend has seen an interrupt of a queue changes nothing
+	 * then, so nobody reads this eventfd.
+	 */
+	if (shows || b->dev.ops->start)
+		add_ioeventfd(b, virtio_mmio_at(addr, VIRTIO_MMIO_INTERRUPT_ACK),
+			      VIRTIO_MMIO_INT_VRING, b->ack_fd);
+}
+
 /**
  * eventfds_assign() - have the driver complete the frontend's notifications
  * @b: the backend
@@ -155,13 +195,7 @@ void eventfds_assign(struct backend *b, __u64 addr)
 	for (i = 0; i < b->dev.ops->nr_queues; i++)
 		if (!add_ioeventfd(b, notify, i, b->dev.kick_fd[i]))
 			return;
-	/*
-	 * Where the interrupts of the queues do not come from here, that the
-	 * frontend has seen one changes nothing, so nobody reads this eventfd.
-	 */
-	if (b->dev.ops->start)
-		add_ioeventfd(b, virtio_mmio_at(addr, VIRTIO_MMIO_INTERRUPT_ACK),
-			      VIRTIO_MMIO_INT_VRING, b->ack_fd);
+	add_interrupts(b, addr);
 }
 
 static void serve_kicked(struct backend *b, const struct pollfd *fds)

@@ -54,10 +54,35 @@ static void set_bits(__u32 *reg, __u32 bits)
 	__atomic_fetch_or(reg, bits, __ATOMIC_ACQ_REL);
 }
 
+/*
+ * What loads of InterruptStatus return that nobody asks us about: that there may
+ * be used buffers, always, since a driver can look at its rings in vain; and the
+ * truth about the rest. So it hardly ever changes.
+ */
+static void show_interrupts(struct virtio_dev *dev)
+{
+	__u32 status = dev->interrupt_status | VIRTIO_MMIO_INT_VRING;
+
+	if (dev->show && dev->shown != status) {
+		dev->shown = status;
+		dev->show(dev->notify_arg, status);
+	}
+}
+
+static void change_interrupts(struct virtio_dev *dev, __u32 set, __u32 clear)
+{
+	pthread_mutex_lock(&dev->interrupt_lock);
+	__atomic_store_n(&dev->interrupt_status,
+			 (dev->interrupt_status | set) & ~clear,
+			 __ATOMIC_RELEASE);
+	show_interrupts(dev);
+	pthread_mutex_unlock(&dev->interrupt_lock);
+}
+
 /* The status is set first: the driver's handler reads it to know the reason. */
 static void interrupt(struct virtio_dev *dev, __u32 reason)
 {
-	set_bits(&dev->interrupt_status, reason);
+	change_interrupts(dev, reason, 0);
 	dev->notify(dev->notify_arg);
 }
 
@@ -97,7 +122,7 @@ static void reset(struct virtio_dev *dev)
 	dev->device_sel = 0;
 	dev->driver_sel = 0;
 	dev->queue_sel = 0;
-	__atomic_store_n(&dev->interrupt_status, 0, __ATOMIC_RELEASE);
+	change_interrupts(dev, 0, ~0u);
 	__atomic_store_n(&dev->status, 0, __ATOMIC_RELEASE);
 }
 
@@ -119,11 +144,27 @@ void virtio_init(struct virtio_dev *dev, const struct region *mem,
 	dev->features |= REQUIRED;
 	dev->untouched = true;
 	dev->call_fd = -1;
+	pthread_mutex_init(&dev->interrupt_lock, NULL);
 	for (i = 0; i < VQ_COUNT_MAX; i++) {
 		dev->kick_fd[i] = -1;
 		pthread_mutex_init(&dev->vq[i].lock, NULL);
 	}
 	reset(dev);
+}
+
+/**
+ * virtio_show_interrupts() - let somebody else answer loads of InterruptStatus
+ * @dev: the device
+ * @show: is told what they return, at once and whenever it changes; the device's
+ *	@notify_arg comes with it
+ */
+void virtio_show_interrupts(struct virtio_dev *dev,
+			    void (*show)(void *arg, __u32 status))
+{
+	pthread_mutex_lock(&dev->interrupt_lock);
+	dev->show = show;
+	show_interrupts(dev);
+	pthread_mutex_unlock(&dev->interrupt_lock);
 }
 
 static bool queue_running(struct virtio_dev *dev, struct virtqueue *vq)
@@ -322,8 +363,7 @@ static void write_register(struct virtio_dev *dev, __u32 offset,
 		virtio_kick(dev, value);
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		__atomic_fetch_and(&dev->interrupt_status, ~value,
-				   __ATOMIC_ACQ_REL);
+		change_interrupts(dev, 0, value);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		write_status(dev, value);

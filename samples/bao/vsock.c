@@ -6,9 +6,8 @@
  * A device whose data never passes through the VMM. This file only introduces
  * the two sides to each other: once the driver has set up its rings, vhost is
  * told where they lie, which eventfd the dispatcher signals when the driver
- * notifies one, and which eventfd interrupts the driver. From then on the only
- * requests are the reads of InterruptStatus with which the frontend's interrupt
- * handler begins.
+ * notifies one, and which eventfd interrupts the driver. From then on there are
+ * no requests.
  *
  * Nothing needs to be checked that vhost would read from the rings: it does
  * that itself, and knows of no memory but the shared region.

@@ -43,6 +43,7 @@ struct stream {
 struct counters {
 	unsigned long queued;
 	unsigned long kicks;
+	unsigned long loads;
 	unsigned long notifies;
 };
 
@@ -201,6 +202,7 @@ static struct counters read_counters(const char *directory)
 	if (directory) {
 		c.queued = read_counter(directory, "queued");
 		c.kicks = read_counter(directory, "kicks");
+		c.loads = read_counter(directory, "loads");
 		c.notifies = read_counter(directory, "notifies");
 	}
 	return c;
@@ -224,9 +226,10 @@ static void serve_connection(int fd, const char *directory)
 	after = read_counters(directory);
 	report("server", &to, &from);
 	if (directory)
-		printf("vsock-cat: requests to the VMM %lu, kicks %lu, notifies %lu\n",
+		printf("vsock-cat: requests to the VMM %lu, kicks %lu, loads %lu, notifies %lu\n",
 		       after.queued - before.queued,
 		       after.kicks - before.kicks,
+		       after.loads - before.loads,
 		       after.notifies - before.notifies);
 }
 

@@ -15,6 +15,7 @@
 #define RING	8
 
 #define BOTH	(BAO_FEATURE_IOEVENTFD | BAO_FEATURE_IRQFD)
+#define ALL	(BOTH | BAO_FEATURE_IOVALUE)
 
 static const __u32 ready = VIRTIO_CONFIG_S_ACKNOWLEDGE |
 			   VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK;
@@ -252,6 +253,98 @@ TEST_F(eventfd, driver_refuses)
 	fake.ioeventfd_error = ENOSPC;
 	fake.irqfd_error = ENOSPC;
 	check_fallback(_metadata, self, 0, 1);
+}
+
+/* An interrupt of a queue passes without the VMM. */
+TEST_F(eventfd, interrupt_is_no_request)
+{
+	struct fake_request *load;
+
+	fake.features = ALL;
+	fake.per_call = 1;
+	ASSERT_TRUE(open_rng(self));
+	fake_read(VIRTIO_MMIO_MAGIC_VALUE);
+	load = fake_read(VIRTIO_MMIO_INTERRUPT_STATUS);
+	fake_write(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+	fake.idle_error = ENODEV;
+	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
+	EXPECT_EQ(1, self->b.requests);
+	EXPECT_EQ(1, fake.kicks);
+	EXPECT_EQ(1, fake.loads);
+	EXPECT_EQ(VIRTIO_MMIO_INT_VRING, load->value);
+	EXPECT_EQ(FAKE_WINDOW + VIRTIO_MMIO_INTERRUPT_STATUS,
+		  fake.iovalue.addr);
+	EXPECT_EQ(4, fake.iovalue.len);
+}
+
+/* One of the configuration does not, for the VMM must know when it is seen. */
+TEST_F(eventfd, status_follows_the_device)
+{
+	__u32 both = VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG;
+
+	fake.features = ALL;
+	ASSERT_TRUE(open_rng(self));
+	fake_read(VIRTIO_MMIO_MAGIC_VALUE);
+	fake.idle_error = ENODEV;
+	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
+	probe(&self->b, 0);
+	EXPECT_EQ(VIRTIO_MMIO_INT_VRING, fake.iovalue.value);
+
+	/* A ring that holds more than it has room for: the device needs a reset. */
+	offer(&self->b, 1, VRING_DESC_F_WRITE);
+	((struct vring_avail *)region_at(&self->b.mem, AVAIL, 4))->idx = 1000;
+	virtio_kick(&self->b.dev, 0);
+	EXPECT_EQ(both, fake.iovalue.value);
+	EXPECT_EQ(1, interrupts(self));
+
+	fake_write(VIRTIO_MMIO_INTERRUPT_ACK, both);
+	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
+	EXPECT_EQ(2, self->b.requests);
+	EXPECT_EQ(VIRTIO_MMIO_INT_VRING, fake.iovalue.value);
+}
+
+/* Without it the device tells the truth, request by request. */
+static void check_status_requests(struct __test_metadata *_metadata, SELF *self)
+{
+	struct fake_request *load[3];
+
+	ASSERT_TRUE(open_rng(self));
+	fake.per_call = 1;
+	load[0] = fake_read(VIRTIO_MMIO_INTERRUPT_STATUS);
+	fake.idle_error = ENODEV;
+	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
+	probe(&self->b, 0);
+	offer(&self->b, 1, VRING_DESC_F_WRITE);
+	virtio_kick(&self->b.dev, 0);
+	load[1] = fake_read(VIRTIO_MMIO_INTERRUPT_STATUS);
+	fake_write(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+	load[2] = fake_read(VIRTIO_MMIO_INTERRUPT_STATUS);
+	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
+	/* The first access of all says that somebody was here before. */
+	EXPECT_EQ(VIRTIO_MMIO_INT_CONFIG, load[0]->value);
+	EXPECT_EQ(VIRTIO_MMIO_INT_VRING, load[1]->value);
+	EXPECT_EQ(0, load[2]->value);
+	EXPECT_EQ(4, self->b.requests);
+	EXPECT_EQ(0, fake.loads);
+	EXPECT_EQ(0, fake.kicks);
+}
+
+TEST_F(eventfd, driver_without_iovalue)
+{
+	check_status_requests(_metadata, self);
+}
+
+TEST_F(eventfd, driver_refuses_iovalue)
+{
+	fake.features = ALL;
+	fake.iovalue_error = ENOSPC;
+	check_status_requests(_metadata, self);
+}
+
+TEST_F(eventfd, iovalue_needs_irqfd)
+{
+	fake.features = ALL & ~BAO_FEATURE_IRQFD;
+	check_status_requests(_metadata, self);
 }
 
 /*

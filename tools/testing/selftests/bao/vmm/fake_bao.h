@@ -61,6 +61,9 @@ static struct fake_bao {
 	unsigned int nr_ioeventfds;
 	int ioeventfd_error;	/* what the next assignments fail with */
 	unsigned int kicks;	/* requests that ioeventfds matched */
+	struct bao_iovalue iovalue;
+	int iovalue_error;
+	unsigned int loads;	/* requests that it answered */
 	unsigned int nr_irqfds;
 	int irqfd;
 	int irqfd_error;
@@ -148,6 +151,19 @@ static inline bool fake_kick(struct fake_request *r)
 	return false;
 }
 
+/* Completes a request if its value is known. */
+static inline bool fake_load(struct fake_request *r)
+{
+	if (!fake.iovalue.size || r->req.op != BAO_OP_READ ||
+	    r->req.addr != fake.iovalue.addr ||
+	    r->req.width != fake.iovalue.len)
+		return false;
+	r->value = fake.iovalue.value;
+	r->completed++;
+	fake.loads++;
+	return true;
+}
+
 static inline unsigned int fake_fetch(struct bao_serve *s, unsigned int room)
 {
 	struct bao_request *out = (void *)(uintptr_t)s->requests;
@@ -162,7 +178,8 @@ static inline unsigned int fake_fetch(struct bao_serve *s, unsigned int room)
 		fake_read(VIRTIO_MMIO_MAGIC_VALUE);
 	}
 	for (; n < room && fake.fetched < fake.count; fake.fetched++)
-		if (!fake_kick(&fake.requests[fake.fetched]))
+		if (!fake_kick(&fake.requests[fake.fetched]) &&
+		    !fake_load(&fake.requests[fake.fetched]))
 			out[n++] = fake.requests[fake.fetched].req;
 	if (n && fake.stop)
 		backend_stop(fake.stop);
@@ -249,6 +266,19 @@ static inline int fake_ioeventfd(const struct bao_ioeventfd *io)
 	return 0;
 }
 
+/* One address is enough. */
+static inline int fake_iovalue(const struct bao_iovalue *io)
+{
+	if (io->size != sizeof(*io) || io->flags || io->reserved)
+		return fake_error(-EINVAL);
+	if (fake.iovalue_error)
+		return fake_error(-fake.iovalue_error);
+	if (fake.iovalue.size && fake.iovalue.addr != io->addr)
+		return fake_error(-ENOSPC);
+	fake.iovalue = *io;
+	return 0;
+}
+
 /* Nobody reads its counter but the test. */
 static inline int fake_set_irqfd(const struct bao_irqfd *irqfd)
 {
@@ -282,6 +312,8 @@ int __wrap_ioctl(int fd, unsigned long cmd, ...)
 		return fake_notify(arg);
 	case BAO_IOCTL_IOEVENTFD:
 		return fake_ioeventfd(arg);
+	case BAO_IOCTL_IOVALUE:
+		return fake_iovalue(arg);
 	case BAO_IOCTL_IRQFD:
 		return fake_set_irqfd(arg);
 	default:
