@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Everything against everything: threads assign and remove ioeventfds and
- * irqfds, signal and close eventfds, close and open backends, and serve, while
+ * Everything against everything: threads assign and remove ioeventfds, irqfds
+ * and iovalues, signal and close eventfds, close and open backends, and serve, while
  * frontends do not pause and the driver comes and goes. Whatever happens, each
  * access is completed once, nobody hangs, and nothing is left over.
  *
@@ -42,10 +42,15 @@ static struct backend backends[BACKENDS];
 static atomic_int eventfds[EVENTFDS];
 
 /* What the racers have achieved, and what nobody may see */
-enum { ADD_KICK, DEL_KICK, ADD_IRQ, DEL_IRQ, SIGNAL, HANG_UP, REOPEN, NR_OPS };
+enum {
+	ADD_KICK, DEL_KICK, ADD_IRQ, DEL_IRQ, SET_VALUE, DEL_VALUE, SIGNAL,
+	HANG_UP, REOPEN, NR_OPS
+};
+
 static const char * const op_names[] = {
 	"ioeventfds assigned", "ioeventfds removed", "irqfds assigned",
-	"irqfds removed", "signals", "eventfds closed", "backends closed",
+	"irqfds removed", "iovalues set", "iovalues removed", "signals",
+	"eventfds closed", "backends closed",
 };
 
 static atomic_ulong achieved[NR_OPS], rounds, unexpected;
@@ -156,6 +161,17 @@ static int config_irq(u32 flags, unsigned int device, int ev)
 		    "configuration of an irqfd");
 }
 
+/* The value is the one that the oracle expects. */
+static int config_value(u32 flags, unsigned int device, unsigned int i,
+			unsigned int n)
+{
+	u64 addr = kick_addr(device, i, n);
+	u64 value = flags ? 0 : bao_cut(bed_expected(addr), 4);
+
+	return note(bao_iovalue(backends[device].fd, flags, addr, 4, value),
+		    "configuration of an iovalue");
+}
+
 /* Half of the time its ioeventfds stay until the backend is closed. */
 static int hang_up(unsigned int i, bool remove)
 {
@@ -177,7 +193,8 @@ static int choose(u64 random)
 	static const int ops[] = {
 		ADD_KICK, ADD_KICK, ADD_KICK, DEL_KICK, DEL_KICK, DEL_KICK,
 		DEL_KICK, DEL_KICK, ADD_IRQ, ADD_IRQ, ADD_IRQ, DEL_IRQ,
-		DEL_IRQ, DEL_IRQ, DEL_IRQ, SIGNAL, SIGNAL, SIGNAL, HANG_UP,
+		DEL_IRQ, DEL_IRQ, DEL_IRQ, SET_VALUE, SET_VALUE, DEL_VALUE,
+		DEL_VALUE, DEL_VALUE, SIGNAL, SIGNAL, SIGNAL, HANG_UP,
 	};
 
 	return random % 128 ? ops[random / 128 % ARRAY_SIZE(ops)] : REOPEN;
@@ -199,6 +216,10 @@ static int act(int op, u64 random)
 		return config_irq(0, device, ev);
 	case DEL_IRQ:
 		return config_irq(BAO_IRQFD_DEASSIGN, device, ev);
+	case SET_VALUE:
+		return config_value(0, device, i, n);
+	case DEL_VALUE:
+		return config_value(BAO_IOVALUE_DEASSIGN, device, i, n);
 	case SIGNAL:
 		return eventfd_write(ev, 1);
 	case HANG_UP:
@@ -316,7 +337,8 @@ FIXTURE(race) {
 
 static s64 completed(unsigned int device)
 {
-	return bao_stat(device, "kicks") + bao_stat(device, "completed");
+	return bao_stat(device, "kicks") + bao_stat(device, "loads") +
+	       bao_stat(device, "completed");
 }
 
 FIXTURE_SETUP(race)
