@@ -63,13 +63,18 @@ function count_target(what, poll, key, name, relation, limit) {
 		relation, limit)
 }
 
-function judge_counts(   i, what, poll) {
-	count_target("kick", 0, "hypercalls", "hypercalls", "=", 2)
-	count_target("kick", 0, "syscalls", "system calls", "=", 0)
-	count_target("kick", 0, "early_switches",
+function judge_direct(what) {
+	count_target(what, 0, "hypercalls", "hypercalls", "=", 2)
+	count_target(what, 0, "syscalls", "system calls", "=", 0)
+	count_target(what, 0, "early_switches",
 		"context switches before completion", "=", 0)
-	count_target("kick", 0, "wakeups", "wake-ups", "=", 0)
-	count_target("kick", 0, "allocs", "allocations", "=", 0)
+	count_target(what, 0, "wakeups", "wake-ups", "=", 0)
+	count_target(what, 0, "allocs", "allocations", "=", 0)
+}
+
+function judge_counts(   i, what, poll) {
+	judge_direct("kick")
+	judge_direct("load")
 	for (i = 1; i <= 2; i++)
 		for (poll = 0; poll <= 1; poll++) {
 			what = i == 1 ? "read" : "write"
@@ -90,8 +95,9 @@ function alone(what, backends, key) {
 # By the mean, which a median could hide something from. One access at a time:
 # more would measure how the host's interrupt controller copes with many.
 function judge_scaling(   i, what) {
-	for (i = 1; i <= 3; i++) {
-		what = i == 1 ? "kick" : i == 2 ? "read" : "write"
+	split("kick load read write", subjects, " ")
+	for (i = 1; i in subjects; i++) {
+		what = subjects[i]
 		target(what ": cost with 64 backends, to that with one",
 			quotient(alone(what, 64, "mean"), alone(what, 1, "mean"), 3),
 			"<=", 1.2)
@@ -106,18 +112,19 @@ function count_row(what, poll) {
 	printf "  %-18s %10s %12s %10s %10s %12s\n", title(what, poll),
 		per_request(what, poll, "hypercalls"),
 		per_request(what, poll, "syscalls"),
-		per_request(what, poll, what == "kick" ? "early_switches" : "switches"),
+		per_request(what, poll, what ~ /kick|load/ ? "early_switches" : "switches"),
 		per_request(what, poll, "wakeups"),
 		per_request(what, poll, "allocs")
 }
 
 function count_table() {
-	print "Per request, counted (context switches: of a kick, those before" \
-		" its completion;"
-	print "of the others, those of the VMM's thread)"
+	print "Per request, counted (context switches: of kick and load, those before" \
+		" the"
+	print "completion; of the others, those of the VMM's thread)"
 	printf "  %-18s %10s %12s %10s %10s %12s\n", "", "hypercalls",
 		"system calls", "switches", "wake-ups", "allocations"
 	count_row("kick", 0)
+	count_row("load", 0)
 	count_row("read", 0); count_row("read", 1)
 	count_row("write", 0); count_row("write", 1)
 	count_row("notify", 0)
@@ -146,6 +153,7 @@ function cost_table() {
 		"x floor", "- floor", "64 backends", "x floor", "64 / one"
 	cost_row("floor", 0, "floor")
 	cost_row("kick", 0, "floor")
+	cost_row("load", 0, "floor")
 	cost_row("read", 0, "floor"); cost_row("read", 1, "floor")
 	cost_row("write", 0, "floor"); cost_row("write", 1, "floor")
 	cost_row("floor-notify", 0, "floor-notify")
@@ -191,6 +199,7 @@ function time_table() {
 		"p99", "max", "x floor", "requests/s", "x floor"
 	time_rows("floor", 0)
 	time_rows("kick", 0)
+	time_rows("load", 0)
 	time_rows("read", 0); time_rows("read", 1)
 	time_rows("write", 0); time_rows("write", 1)
 	printf "  %-18s %8d %8s %8s %8s\n", "notify", 1, us("notify", 0, 1, "p50"),

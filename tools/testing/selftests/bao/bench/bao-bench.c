@@ -5,8 +5,9 @@
  *
  * A line of output is a record of key=value pairs. "count" has what happened in
  * the window of so many requests, "time" has the times as the bed took them.
- * What is accessed is a kick (a write that an ioeventfd matches), or a read or a
- * write that the VMM handles; and a notify is a signal to an irqfd.
+ * What is accessed is a kick (a write that an ioeventfd matches) or a load (a
+ * read that an iovalue matches), or a read or a write that the VMM handles; and a
+ * notify is a signal to an irqfd.
  *
  * There are two loads. "alone": one vCPU, which pauses before each access, and
  * visits the backends in turn. "full": a vCPU for each backend, with no pause.
@@ -40,20 +41,26 @@ static struct {
 	.busy_poll_us = 4000,
 };
 
-/* What is measured */
+/* What is measured; by default the VMM handles it */
 struct subject {
 	const char *what;
 	enum bed_op op;
-	bool kick;
+	void (*add)(struct vmm *vmm);
 };
 
 static const struct subject subjects[] = {
-	{ "kick", BED_OP_WRITE, true },
-	{ "read", BED_OP_READ, false },
-	{ "write", BED_OP_WRITE, false },
+	{ "kick", BED_OP_WRITE, vmm_add_kicks },
+	{ "load", BED_OP_READ, vmm_add_values },
+	{ "read", BED_OP_READ, NULL },
+	{ "write", BED_OP_WRITE, NULL },
 };
 
 #define NR_SUBJECTS	(sizeof(subjects) / sizeof(*subjects))
+
+static bool is_kick(const struct subject *s)
+{
+	return s->add == vmm_add_kicks;
+}
 
 struct load {
 	const char *name;
@@ -144,17 +151,17 @@ static void begin(struct vmm *vmm, const struct subject *s,
 	const struct load warm_up = { .vcpus = 1, .pause_us = 100 };
 
 	vmm_start(vmm, backends, busy_poll_us);
-	if (s->kick)
-		vmm_add_kicks(vmm);
+	if (s->add)
+		s->add(vmm);
 	run(s, backends, &warm_up, backends + 16);
 	vmm_settle(vmm);
-	if (s->kick && vmm_kicks(vmm) != backends + 16)
+	if (is_kick(s) && vmm_kicks(vmm) != backends + 16)
 		fail("not every kick arrived");
 }
 
 static void end(struct vmm *vmm, const struct subject *s)
 {
-	if (s->kick && vmm_kicks(vmm) != options.accesses)
+	if (is_kick(s) && vmm_kicks(vmm) != options.accesses)
 		fail("not every kick arrived");
 	vmm_stop(vmm);
 	check_violations(vmm->nr);
@@ -206,8 +213,8 @@ static void time_subject(const struct subject *s, unsigned int backends)
 	const struct load full = { "full", backends, 0 };
 	unsigned int poll[] = { 0, options.busy_poll_us };
 
-	/* Nobody polls for a kick. */
-	for (int i = 0; i < (s->kick ? 1 : 2); i++) {
+	/* Nobody polls for what the driver does by itself. */
+	for (int i = 0; i < (s->add ? 1 : 2); i++) {
 		time_load(s, &alone, backends, poll[i]);
 		if (!options.alone)
 			time_load(s, &full, backends, poll[i]);
@@ -244,8 +251,9 @@ static void count_subject(const struct subject *s, unsigned int busy_poll_us)
 	run(s, 1, &alone, options.accesses);
 	vmm_settle(&vmm);
 	trace_end(&tid, 1, &tally);
-	if (tally.kicks != (s->kick ? options.accesses : 0))
-		fail("%s: the trace has %llu kicks", s->what, tally.kicks);
+	if (tally.direct != (s->add ? options.accesses : 0))
+		fail("%s: the trace has %llu kicks and loads", s->what,
+		     tally.direct);
 	print_count(s->what, busy_poll_us, hypercalls(1) - calls, &tally);
 	end(&vmm, s);
 }
@@ -365,7 +373,7 @@ static void count_all(void)
 	check_counting();
 	for (size_t i = 0; i < NR_SUBJECTS; i++) {
 		count_subject(&subjects[i], 0);
-		if (!subjects[i].kick)
+		if (!subjects[i].add)
 			count_subject(&subjects[i], BAO_BUSY_POLL_MAX_US);
 	}
 	measure_notify(count_notify);

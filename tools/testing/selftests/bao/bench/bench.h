@@ -39,6 +39,7 @@ struct vmm {
 void vmm_start(struct vmm *vmm, unsigned int nr, unsigned int busy_poll_us);
 void vmm_stop(struct vmm *vmm);
 void vmm_add_kicks(struct vmm *vmm);
+void vmm_add_values(struct vmm *vmm);
 u64 vmm_kicks(struct vmm *vmm);
 void vmm_settle(struct vmm *vmm);
 
@@ -46,12 +47,12 @@ void vmm_settle(struct vmm *vmm);
  * struct tally - what the kernel did between trace_begin() and trace_end()
  * @syscalls: system calls of the watched threads
  * @switches: how often a watched thread was switched away from
- * @early_switches: any switches between the driver's interrupt and a kick's
- *	completion
+ * @early_switches: any switches between the driver's interrupt and the
+ *	completion of a kick or load
  * @wakeups: of watched threads and of the driver's threads
  * @allocs: allocations by either, or in the driver's interrupt handler
  * @interrupts: the driver's
- * @kicks: completed for an ioeventfd
+ * @direct: completed by the driver itself, for an ioeventfd or from an iovalue
  */
 struct tally {
 	u64 syscalls;
@@ -60,7 +61,7 @@ struct tally {
 	u64 wakeups;
 	u64 allocs;
 	u64 interrupts;
-	u64 kicks;
+	u64 direct;
 };
 
 /* trace.c */

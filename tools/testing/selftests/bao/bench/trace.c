@@ -41,6 +41,7 @@ void trace_open(void)
 		"irq/irq_handler_entry",
 		"irq/irq_handler_exit",
 		"bao/bao_kick",
+		"bao/bao_load",
 	};
 	char name[64];
 
@@ -104,7 +105,7 @@ struct count {
 	unsigned int nr;
 	struct tally *tally;
 	bool in_handler;	/* of the driver's interrupt */
-	bool kick_due;		/* it came, and no kick has been completed */
+	bool due;		/* it came, and no request has been completed */
 	u64 switches;		/* since then */
 };
 
@@ -166,9 +167,9 @@ static void on_entry(struct count *c, const struct event *e)
 		return;
 	c->in_handler = true;
 	c->tally->interrupts++;
-	if (!c->kick_due)
+	if (!c->due)
 		c->switches = 0;
-	c->kick_due = true;
+	c->due = true;
 }
 
 static void on_exit_handler(struct count *c, const struct event *e)
@@ -177,13 +178,13 @@ static void on_exit_handler(struct count *c, const struct event *e)
 	c->in_handler = false;
 }
 
-static void on_kick(struct count *c, const struct event *e)
+static void on_direct(struct count *c, const struct event *e)
 {
 	(void)e;
-	c->tally->kicks++;
+	c->tally->direct++;
 	c->tally->early_switches += c->switches;
 	c->switches = 0;
-	c->kick_due = false;
+	c->due = false;
 }
 
 static void add(struct count *c, const struct event *e)
@@ -200,7 +201,8 @@ static void add(struct count *c, const struct event *e)
 		{ "mm_page_alloc", on_alloc },
 		{ "irq_handler_entry", on_entry },
 		{ "irq_handler_exit", on_exit_handler },
-		{ "bao_kick", on_kick },
+		{ "bao_kick", on_direct },
+		{ "bao_load", on_direct },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)

@@ -123,6 +123,24 @@ void vmm_add_kicks(struct vmm *vmm)
 	}
 }
 
+/* From here on a read of BENCH_ADDR has a known value. */
+void vmm_add_values(struct vmm *vmm)
+{
+	for (unsigned int i = 0; i < vmm->nr; i++) {
+		struct bao_iovalue arg = {
+			.size = sizeof(arg),
+			.addr = BENCH_ADDR,
+			.value = 1,
+			.len = 4,
+		};
+		int ret = bao_ioctl(vmm->servers[i].fd, BAO_IOCTL_IOVALUE,
+				    &arg);
+
+		if (ret)
+			fail("an iovalue is refused: %s", strerror(-ret));
+	}
+}
+
 /* How many kicks there were since the last call */
 u64 vmm_kicks(struct vmm *vmm)
 {
