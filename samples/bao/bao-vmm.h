@@ -103,6 +103,7 @@ const char *vq_pending(const struct virtqueue *vq, unsigned int *count);
 const char *vq_pop(struct virtqueue *vq, const struct region *mem,
 		   struct chain *c);
 void vq_push(struct virtqueue *vq, __u16 head, __u32 len);
+void vq_want_kicks(struct virtqueue *vq, bool wanted);
 bool vq_wants_interrupt(const struct virtqueue *vq);
 
 void iov_advance(struct iovec **iov, unsigned int *nr, size_t len);

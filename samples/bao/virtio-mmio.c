@@ -191,20 +191,53 @@ static const char *serve_one(struct virtio_dev *dev, struct virtqueue *vq,
 	return fault;
 }
 
+/*
+ * Serves what is there now. The work of one kick is bounded, so that a driver that
+ * adds without end cannot keep its backend from noticing that it should stop.
+ */
+static const char *serve_batch(struct virtio_dev *dev, struct virtqueue *vq,
+			       request_fn serve, unsigned int *count)
+{
+	const char *fault = vq_pending(vq, count);
+	unsigned int i;
+
+	for (i = 0; i < *count && !fault; i++)
+		fault = serve_one(dev, vq, serve);
+	return fault;
+}
+
+/*
+ * With an eventfd the driver need not kick meanwhile, which would stop its CPU:
+ * what it adds is announced here for it.
+ */
+static const char *serve_without_kicks(struct virtio_dev *dev,
+				       struct virtqueue *vq, request_fn serve,
+				       int kick_fd, unsigned int *count)
+{
+	const char *fault;
+	unsigned int more;
+
+	vq_want_kicks(vq, false);
+	fault = serve_batch(dev, vq, serve, count);
+	vq_want_kicks(vq, true);
+	if (!fault)
+		fault = vq_pending(vq, &more);
+	if (!fault && more)
+		eventfd_write(kick_fd, 1);
+	return fault;
+}
+
 static void serve_queue(struct virtio_dev *dev, struct virtqueue *vq,
 			request_fn serve)
 {
-	unsigned int count, i;
+	int kick_fd = dev->kick_fd[vq - dev->vq];
+	unsigned int count;
 	const char *fault;
 
-	/*
-	 * What the driver adds from now on it announces by another kick. So
-	 * the work of one kick is bounded, and a driver that adds without end
-	 * cannot keep its backend from noticing that it should stop.
-	 */
-	fault = vq_pending(vq, &count);
-	for (i = 0; i < count && !fault; i++)
-		fault = serve_one(dev, vq, serve);
+	if (kick_fd >= 0)
+		fault = serve_without_kicks(dev, vq, serve, kick_fd, &count);
+	else
+		fault = serve_batch(dev, vq, serve, &count);
 
 	if (fault)
 		need_reset(dev, fault);

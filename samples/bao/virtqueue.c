@@ -206,6 +206,23 @@ void vq_push(struct virtqueue *vq, __u16 head, __u32 len)
 }
 
 /**
+ * vq_want_kicks() - say whether the driver is to announce what it adds
+ * @vq: a ready queue, with its lock held
+ * @wanted: false while the queue is looked at anyway
+ *
+ * A driver need not heed it. After kicks are wanted again the queue must be
+ * looked at once more: what came just before was not announced.
+ */
+void vq_want_kicks(struct virtqueue *vq, bool wanted)
+{
+	__u16 flags = wanted ? 0 : VRING_USED_F_NO_NOTIFY;
+
+	__atomic_store_n(&vq->used->flags, htole16(flags), __ATOMIC_SEQ_CST);
+	/* The driver stores its index and then looks here: one sees the other. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/**
  * vq_wants_interrupt() - whether to interrupt the driver for what was pushed
  * @vq: a ready queue, with its lock held
  *

@@ -381,6 +381,48 @@ TEST_F(eventfd, registers_answer_meanwhile)
 	EXPECT_TRUE(stop(self));
 }
 
+static __u16 used_flags(struct backend *b)
+{
+	struct vring_used *ring = region_at(&b->mem, USED, 4);
+
+	return __atomic_load_n(&ring->flags, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * While a queue is served its driver need not kick. What it adds then is served
+ * all the same. The first request waits for a pipe that is full.
+ */
+TEST_F(eventfd, no_kicks_meanwhile)
+{
+	char page[4096];
+	int fds[2];
+
+	ASSERT_EQ(0, pipe2(fds, O_NONBLOCK));
+	while (write(fds[1], "", 1) == 1)
+		;
+	fcntl(fds[1], F_SETFL, 0);
+	snprintf(page, sizeof(page), "/dev/fd/%d", fds[1]);
+	ASSERT_TRUE(console_create(&self->b.dev, page));
+	ASSERT_TRUE(backend_open(&self->b));
+	probe(&self->b, 1);
+	offer(&self->b, 1, 0);
+	ASSERT_TRUE(start(self));
+	eventfd_write(self->b.dev.kick_fd[1], 1);
+	while (!used_flags(&self->b))
+		sched_yield();
+	EXPECT_EQ(VRING_USED_F_NO_NOTIFY, used_flags(&self->b));
+	offer(&self->b, 2, 0);
+	EXPECT_EQ(0, used(&self->b));
+
+	while (used(&self->b) < 3)
+		while (read(fds[0], page, sizeof(page)) > 0)
+			;
+	EXPECT_TRUE(stop(self));
+	EXPECT_EQ(3, used(&self->b));
+	EXPECT_EQ(0, used_flags(&self->b));
+	EXPECT_LE(2, self->b.dev.kicks);
+}
+
 /*
  * Reset by one thread, served by the other: no ring is used after its reset. The
  * thread of the requests has nothing to do meanwhile.
