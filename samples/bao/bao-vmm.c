@@ -9,6 +9,7 @@
  *   backend.c      the interface of the driver, with the loop that serves it
  *   eventfd.c      the part of it that spares requests
  *   virtio-mmio.c  the registers that the frontend's driver accesses
+ *   device.c       interrupts, reset, and the service of queues
  *   virtqueue.c    the rings in shared memory, and how not to trust them
  *   rng.c          a device of a few lines; blk.c and console.c are larger, and
  *                  vsock.c is one that the kernel's vhost serves

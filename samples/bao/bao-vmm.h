@@ -4,8 +4,8 @@
  *
  * From the frontend's driver inwards: backend.c fetches register accesses from
  * the dispatcher, and eventfd.c takes what needs no request; virtio-mmio.c is
- * the registers, virtqueue.c the rings that the registers point at, and blk.c,
- * rng.c and console.c serve what lies in the rings. vsock.c has the kernel do
+ * the registers, device.c what lies behind them, virtqueue.c the rings that the
+ * registers point at, and blk.c, rng.c and console.c serve what lies in the rings. vsock.c has the kernel do
  * that. Only backend.c and eventfd.c know of /dev/bao, so the rest runs in host
  * tests.
  *
@@ -21,7 +21,9 @@
 #include <stdio.h>
 #include <sys/uio.h>
 
+#include <linux/const.h>
 #include <linux/types.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
 #define vmm_err(fmt, ...) \
@@ -32,6 +34,15 @@
 
 /* Most queues of a device here */
 #define VQ_COUNT_MAX	3
+
+/*
+ * What a driver must accept. ACCESS_PLATFORM is not a matter of taste: without
+ * it the driver would pass addresses of buffers anywhere in the frontend's
+ * memory. With it, it asks its DMA layer, and the restricted-dma-pool of the
+ * device's node makes that copy everything through the shared region.
+ */
+#define VIRTIO_REQUIRED	(_BITULL(VIRTIO_F_VERSION_1) | \
+			 _BITULL(VIRTIO_F_ACCESS_PLATFORM))
 
 /**
  * struct region - memory shared with the frontend
@@ -207,16 +218,33 @@ struct virtio_dev {
 	unsigned long kicks;
 };
 
+static inline __u32 get_reg(const __u32 *reg)
+{
+	return __atomic_load_n(reg, __ATOMIC_ACQUIRE);
+}
+
+static inline void set_reg_bits(__u32 *reg, __u32 bits)
+{
+	__atomic_fetch_or(reg, bits, __ATOMIC_ACQ_REL);
+}
+
+/* device.c */
 void virtio_init(struct virtio_dev *dev, const struct region *mem,
 		 void (*notify)(void *arg), void *notify_arg);
+void virtio_show_interrupts(struct virtio_dev *dev,
+			    void (*show)(void *arg, __u32 status));
+void virtio_change_interrupts(struct virtio_dev *dev, __u32 set, __u32 clear);
+void virtio_stop_kernel(struct virtio_dev *dev);
+void virtio_need_reset(struct virtio_dev *dev, const char *fault);
+void virtio_reset(struct virtio_dev *dev);
+void virtio_kick(struct virtio_dev *dev, unsigned int index);
+
+/* virtio-mmio.c */
 __u64 virtio_mmio_read(struct virtio_dev *dev, __u64 addr,
 		       unsigned int width);
 void virtio_mmio_write(struct virtio_dev *dev, __u64 addr,
 		       unsigned int width, __u64 value);
 __u64 virtio_mmio_at(__u64 addr, __u32 offset);
-void virtio_kick(struct virtio_dev *dev, unsigned int index);
-void virtio_show_interrupts(struct virtio_dev *dev,
-			    void (*show)(void *arg, __u32 status));
 
 /*
  * Each sets up ops, priv, config, features and name of a zeroed device, or
