@@ -5,9 +5,9 @@
  * From the frontend's driver inwards: backend.c fetches register accesses from
  * the dispatcher, and eventfd.c takes what needs no request; virtio-mmio.c is
  * the registers, device.c what lies behind them, virtqueue.c the rings that the
- * registers point at, and blk.c, rng.c and console.c serve what lies in the rings. vsock.c has the kernel do
- * that. Only backend.c and eventfd.c know of /dev/bao, so the rest runs in host
- * tests.
+ * registers point at, and blk.c, rng.c and console.c serve what lies in the
+ * rings. vsock.c has the kernel do that. Only backend.c and eventfd.c know of
+ * /dev/bao, so the rest runs in host tests.
  *
  * The frontend is not trusted. It can rewrite the shared memory at any moment,
  * so a value there is read once, into a variable, and checked there.
