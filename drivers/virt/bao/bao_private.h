@@ -91,14 +91,11 @@ struct bao_ask {
  * @BAO_SLOT_FREE: no request; on bao_backend.free
  * @BAO_SLOT_WAITING: popped from the hypervisor; on bao_backend.waiting
  * @BAO_SLOT_IN_FLIGHT: with the VMM; on bao_backend.in_flight
- * @BAO_SLOT_COMPLETING: owned by the thread that completes it; on none of the
- *	backend's lists
  */
 enum bao_slot_state {
 	BAO_SLOT_FREE,
 	BAO_SLOT_WAITING,
 	BAO_SLOT_IN_FLIGHT,
-	BAO_SLOT_COMPLETING,
 };
 
 /**

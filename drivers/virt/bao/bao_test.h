@@ -70,8 +70,6 @@ struct bao_fake_answer {
  * @test: the test that it is for
  * @gate_work: keeps the backend's thread busy until @gate
  * @gate: see bao_fake_close_gate()
- * @meanwhile: if set, called once while a completion is under way, with no lock
- *	held
  * @lock: protects all below; taken inside bao_backend.lock
  * @pool: the requests; the index is the hypervisor's id
  * @pending: requests to be popped, oldest first
@@ -91,7 +89,6 @@ struct bao_fake {
 	struct kunit *test;
 	struct kthread_work gate_work;
 	struct completion gate;
-	void (*meanwhile)(struct bao_fake *f);
 
 	spinlock_t lock;	/* the model, that is all below */
 	struct bao_fake_request pool[BAO_FAKE_POOL];

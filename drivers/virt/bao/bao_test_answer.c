@@ -315,72 +315,6 @@ static void bao_test_abandon_full(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, bao_fake_count(f, BAO_FAKE_PENDING), 1);
 }
 
-/* What others may do while a thread is in the hypercall of a completion. */
-static void bao_meanwhile_complete(struct bao_fake *f)
-{
-	KUNIT_EXPECT_EQ(f->test, bao_complete(&f->b, f->b.slots[0].id, 5),
-			-ENOENT);
-}
-
-static void bao_meanwhile_unfetch(struct bao_fake *f)
-{
-	bao_unfetch(&f->b, f->b.slots[0].id);
-}
-
-static void bao_meanwhile_give_back(struct bao_fake *f)
-{
-	bao_give_back(&f->b);
-}
-
-static void bao_meanwhile_abandon(struct bao_fake *f)
-{
-	bao_set_gone(&f->b);
-	KUNIT_EXPECT_EQ(f->test, bao_abandon(&f->b), 0);
-}
-
-struct bao_meanwhile_case {
-	const char *name;
-	void (*fn)(struct bao_fake *f);
-};
-
-static const struct bao_meanwhile_case bao_meanwhile_cases[] = {
-	{ "complete", bao_meanwhile_complete },
-	{ "unfetch", bao_meanwhile_unfetch },
-	{ "give back", bao_meanwhile_give_back },
-	{ "abandon", bao_meanwhile_abandon },
-};
-
-KUNIT_ARRAY_PARAM_DESC(bao_meanwhile, bao_meanwhile_cases, name);
-
-static void bao_test_meanwhile(struct kunit *test)
-{
-	const struct bao_meanwhile_case *c = test->param_value;
-	struct bao_fake *f = test->priv;
-	u64 id = bao_fake_push_and_fetch(f, BAO_HC_READ).id;
-
-	KUNIT_ASSERT_EQ(test, id, f->b.slots[0].id);
-	f->meanwhile = c->fn;
-	KUNIT_EXPECT_EQ(test, bao_complete(&f->b, id, 4), 0);
-
-	KUNIT_EXPECT_EQ(test, f->nr_answers, 1);
-	KUNIT_EXPECT_EQ(test, bao_fake_last(f)->value, 4);
-	KUNIT_EXPECT_FALSE(test, bao_is_waiting(&f->b));
-}
-
-/* The thread that completes is refused, and there is nobody to try again. */
-static void bao_test_refused_when_gone(struct kunit *test)
-{
-	struct bao_fake *f = test->priv;
-	u64 id = bao_fake_push_and_fetch(f, BAO_HC_READ).id;
-
-	f->meanwhile = bao_meanwhile_abandon;
-	f->refuse[BAO_HC_READ] = BAO_STATUS_INVALID;
-	KUNIT_EXPECT_EQ(test, bao_complete(&f->b, id, 4), -EIO);
-
-	KUNIT_EXPECT_TRUE(test, list_empty(&f->b.in_flight));
-	KUNIT_EXPECT_EQ(test, list_count_nodes(&f->b.free), BAO_MAX_REQUESTS);
-}
-
 static void bao_test_counters(struct kunit *test)
 {
 	struct bao_fake *f = test->priv;
@@ -421,8 +355,6 @@ static struct kunit_case bao_answer_cases[] = {
 	KUNIT_CASE(bao_test_gone),
 	KUNIT_CASE(bao_test_abandon),
 	KUNIT_CASE(bao_test_abandon_full),
-	KUNIT_CASE_PARAM(bao_test_meanwhile, bao_meanwhile_gen_params),
-	KUNIT_CASE(bao_test_refused_when_gone),
 	KUNIT_CASE(bao_test_counters),
 	{ }
 };

@@ -86,15 +86,6 @@ static s64 bao_fake_complete(struct bao_fake *f, u64 op, u64 value, u64 hv_id,
 	return refuse;
 }
 
-static void bao_fake_do_meanwhile(struct bao_fake *f)
-{
-	void (*meanwhile)(struct bao_fake *f) = f->meanwhile;
-
-	f->meanwhile = NULL;
-	if (meanwhile)
-		meanwhile(f);
-}
-
 static s64 bao_fake_call(struct bao_fake *f, u64 op, u64 value, u64 hv_id,
 			 struct bao_ask *ask)
 {
@@ -128,9 +119,6 @@ static s64 bao_fake_hypercall(struct bao_backend *b, u64 op, u64 value,
 {
 	struct bao_fake *f = container_of(b, struct bao_fake, b);
 	s64 status;
-
-	if (op == BAO_HC_WRITE || op == BAO_HC_READ)
-		bao_fake_do_meanwhile(f);
 
 	scoped_guard(spinlock_irqsave, &f->lock)
 		status = bao_fake_call(f, op, value, hv_id, ask);

@@ -6,8 +6,8 @@
  * the hypervisor says of it: from then on this table is the only place that
  * knows that a frontend vCPU stands still. The life of a slot:
  *
- *   free -> waiting -> in flight -> completing -> free
- *              ^------------'  the VMM went away, or could not take it
+ *   free -> waiting -> in flight -> free
+ *              ^-----------'  the VMM went away, or could not take it
  *
  * Both lists are sorted by arrival. What the table has no room for stays in
  * the hypervisor, which offers it again whenever it is asked.
@@ -75,7 +75,7 @@ static void bao_free_slot(struct bao_backend *b, struct bao_slot *slot)
 	lockdep_assert_held(&b->lock);
 
 	slot->state = BAO_SLOT_FREE;
-	list_add(&slot->link, &b->free);
+	list_move(&slot->link, &b->free);
 
 	if (b->stalled && !b->gone) {
 		b->stalled = false;
@@ -164,8 +164,8 @@ bool bao_fetch(struct bao_backend *b, struct bao_request *req)
 	return true;
 }
 
-/* The slot of a request in flight, taken off its list, or NULL. */
-static struct bao_slot *bao_take(struct bao_backend *b, u64 id)
+/* The slot of a request in flight, or NULL. */
+static struct bao_slot *bao_find(struct bao_backend *b, u64 id)
 {
 	struct bao_slot *slot = &b->slots[id % BAO_MAX_REQUESTS];
 
@@ -174,7 +174,6 @@ static struct bao_slot *bao_take(struct bao_backend *b, u64 id)
 	if (slot->state != BAO_SLOT_IN_FLIGHT || slot->id != id)
 		return NULL;
 
-	list_del(&slot->link);
 	return slot;
 }
 
@@ -190,9 +189,10 @@ void bao_unfetch(struct bao_backend *b, u64 id)
 	struct bao_slot *slot;
 
 	scoped_guard(spinlock_irqsave, &b->lock) {
-		slot = bao_take(b, id);
+		slot = bao_find(b, id);
 		if (!slot)
 			return;
+		list_del(&slot->link);
 		bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
 	}
 
@@ -240,8 +240,9 @@ bool bao_is_over(s64 status)
  * @id: bao_request.id, as user space has it: any number
  * @value: what the frontend's load returns, if it is one
  *
- * A request that is not over after a refusal stays in flight, unless the driver
- * is let go of at the same moment and nobody is left to try again.
+ * The hypercall is made under the lock: a request is either with the driver or
+ * over, so that nothing can come between, not even the end of this kernel.
+ * If the request is not over after a refusal it stays in flight.
  *
  * Context: any.
  * Return: 0, -ENOENT if no such request is in flight, -EIO if the hypervisor
@@ -255,21 +256,16 @@ int bao_complete(struct bao_backend *b, u64 id, u64 value)
 	scoped_guard(spinlock_irqsave, &b->lock) {
 		if (b->gone)
 			return -ENODEV;
-		slot = bao_take(b, id);
+		slot = bao_find(b, id);
 		if (!slot)
 			return -ENOENT;
-		slot->state = BAO_SLOT_COMPLETING;
-	}
 
-	status = bao_answer(b, &slot->ask, value);
-	trace_bao_request_completed(b->id, id, &slot->ask, value, status);
-
-	scoped_guard(spinlock_irqsave, &b->lock) {
+		status = bao_answer(b, &slot->ask, value);
+		trace_bao_request_completed(b->id, id, &slot->ask, value,
+					    status);
 		b->stats.completed += status == BAO_STATUS_OK;
-		if (bao_is_over(status) || b->gone)
+		if (bao_is_over(status))
 			bao_free_slot(b, slot);
-		else
-			bao_insert(slot, &b->in_flight, BAO_SLOT_IN_FLIGHT);
 	}
 
 	return status == BAO_STATUS_OK ? 0 : -EIO;
@@ -312,39 +308,41 @@ void bao_set_gone(struct bao_backend *b)
 	wake_up_all(&b->wait);
 }
 
+static bool bao_abandon_one(struct bao_backend *b)
+{
+	struct list_head *list;
+	struct bao_slot *slot;
+
+	scoped_guard(spinlock_irqsave, &b->lock) {
+		list = list_empty(&b->waiting) ? &b->in_flight : &b->waiting;
+		slot = list_first_entry_or_null(list, typeof(*slot), link);
+		if (!slot)
+			return false;
+
+		bao_answer(b, &slot->ask, U64_MAX);
+		bao_free_slot(b, slot);
+	}
+
+	return true;
+}
+
 /**
  * bao_abandon() - answer all requests that only the driver knows
  * @b: the backend, after bao_set_gone() and without its interrupt and thread
  *
  * A vCPU whose request went down with the driver would stand still for ever.
  * So its load returns all ones, as from a bus with no device on it, and its
- * store goes nowhere. What a VMM's thread is completing at this moment is left
- * to that thread. What the hypervisor still holds waits for the next driver.
+ * store goes nowhere. What the hypervisor still holds waits for the next driver.
  *
  * Context: may sleep.
  * Return: how many requests there were.
  */
 unsigned int bao_abandon(struct bao_backend *b)
 {
-	struct bao_slot *slot, *next;
 	unsigned int nr = 0;
-	LIST_HEAD(left);
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
-		list_splice_init(&b->waiting, &left);
-		list_splice_init(&b->in_flight, &left);
-		list_for_each_entry(slot, &left, link)
-			slot->state = BAO_SLOT_COMPLETING;
-	}
-
-	list_for_each_entry_safe(slot, next, &left, link) {
-		bao_answer(b, &slot->ask, U64_MAX);
-		scoped_guard(spinlock_irqsave, &b->lock) {
-			list_del(&slot->link);
-			bao_free_slot(b, slot);
-		}
+	while (bao_abandon_one(b))
 		nr++;
-	}
 
 	return nr;
 }
