@@ -217,7 +217,6 @@ struct bao_backend *bao_backend_add(struct device *dev, u32 id,
 		return ERR_PTR(-ENOMEM);
 
 	b->shmem = *shmem;
-	b->shmem_has_pages = bao_shmem_has_pages(shmem);
 	b->irq = irq;
 
 	ret = bao_backend_claim_id(b);

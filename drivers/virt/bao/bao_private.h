@@ -87,6 +87,18 @@ struct bao_ask {
 };
 
 /**
+ * struct bao_value - an iovalue: what a load returns
+ * @addr: guest-physical address of the load
+ * @value: what it returns
+ * @len: the width that matches; 0 if there is none here
+ */
+struct bao_value {
+	u64 addr;
+	u64 value;
+	u32 len;
+};
+
+/**
  * enum bao_slot_state - where a request is in its life
  * @BAO_SLOT_FREE: no request; on bao_backend.free
  * @BAO_SLOT_WAITING: popped from the hypervisor; on bao_backend.waiting
@@ -142,8 +154,8 @@ struct bao_stats {
  * @name: of the interrupt, the thread and, with a dash, the misc device
  * @nodename: of the device node, below /dev
  * @misc: the character device
- * @shmem: the memory shared with the frontend
- * @shmem_has_pages: it is a reserved part of this kernel's memory
+ * @shmem: the memory shared with the frontend; with IORESOURCE_SYSRAM if it is
+ *	a reserved part of this kernel's memory, and has pages
  * @irq: the interrupt that says that requests wait in the hypervisor. It stays
  *	enabled from request_irq() to free_irq(): Bao drops the active state of
  *	a line that is masked while active, and never raises it again.
@@ -179,7 +191,6 @@ struct bao_backend {
 	char nodename[20];
 	struct miscdevice misc;
 	struct resource shmem;
-	bool shmem_has_pages;
 	int irq;
 	struct kthread_worker *worker;
 	struct kthread_delayed_work drain;
@@ -197,7 +208,7 @@ struct bao_backend {
 	struct list_head waiting;
 	struct list_head in_flight;
 	struct list_head kicks;
-	struct list_head values;
+	struct bao_value values[BAO_MAX_VALUES];
 	struct bao_stats stats;
 	struct bao_slot slots[BAO_MAX_REQUESTS];
 
@@ -243,9 +254,7 @@ int bao_chrdev_add(struct bao_backend *b);
 void bao_chrdev_del(struct bao_backend *b);
 
 /* shmem.c */
-bool bao_shmem_has_pages(const struct resource *res);
-int bao_shmem_claim(struct device *dev, unsigned int i,
-		    const struct resource *res);
+int bao_shmem_claim(struct device *dev, unsigned int i, struct resource *res);
 int bao_shmem_mmap(struct bao_backend *b, struct vm_area_struct *vma);
 void bao_shmem_zap(struct bao_backend *b);
 

@@ -77,6 +77,9 @@ static int bao_ioctl_info(struct bao_call *call)
 		.max_requests = BAO_MAX_REQUESTS,
 	};
 
+	if (b->shmem.flags & IORESOURCE_SYSRAM)
+		info.features |= BAO_FEATURE_PAGES;
+
 	if (call->arg.info.reserved)
 		return -EINVAL;
 

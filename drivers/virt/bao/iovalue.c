@@ -6,38 +6,29 @@
  * device's InterruptStatus with which each interrupt begins, is answered where
  * it is popped: two hypercalls, and the VMM has nothing to do. They are the
  * loads' counterpart of ioeventfds, and protected in the same way.
+ *
+ * There is a fixed place for each, so that to change a value, which a VMM does
+ * when its device has news, cannot fail.
  */
 #include <linux/cleanup.h>
-#include <linux/slab.h>
+#include <linux/string.h>
 
 #include "bao_private.h"
 #include "hypercall.h"
 #include "trace.h"
 
-/**
- * struct bao_value - what a load returns
- * @link: on bao_backend.values
- * @addr: guest-physical address of the load
- * @value: what it returns
- * @len: the width that matches
- */
-struct bao_value {
-	struct list_head link;
-	u64 addr;
-	u64 value;
-	u32 len;
-};
-
+/* A width of 0 names one that is free, whatever its address. */
 static struct bao_value *bao_value_find(struct bao_backend *b, u64 addr,
 					u32 len)
 {
-	struct bao_value *v;
-
 	lockdep_assert_held(&b->lock);
 
-	list_for_each_entry(v, &b->values, link)
-		if (v->addr == addr && v->len == len)
+	for (int i = 0; i < BAO_MAX_VALUES; i++) {
+		struct bao_value *v = &b->values[i];
+
+		if (v->len == len && (v->addr == addr || !len))
 			return v;
+	}
 
 	return NULL;
 }
@@ -57,7 +48,7 @@ bool bao_iovalue_load(struct bao_backend *b, struct bao_ask *ask)
 
 	lockdep_assert_held(&b->lock);
 
-	if (ask->op != BAO_OP_READ)
+	if (ask->op != BAO_OP_READ || !ask->width)
 		return false;
 
 	v = bao_value_find(b, ask->addr, ask->width);
@@ -70,39 +61,25 @@ bool bao_iovalue_load(struct bao_backend *b, struct bao_ask *ask)
 	return true;
 }
 
-/* Changes the value that is there, or links the new one in and takes it. */
-static int bao_value_set(struct bao_backend *b, struct bao_value **new)
+static int bao_iovalue_assign(struct bao_backend *b,
+			      const struct bao_iovalue *args)
 {
 	struct bao_value *v;
 
 	scoped_guard(spinlock_irqsave, &b->lock) {
-		v = bao_value_find(b, (*new)->addr, (*new)->len);
-		if (v) {
-			v->value = (*new)->value;
-			return 0;
-		}
-		if (list_count_nodes(&b->values) >= BAO_MAX_VALUES)
+		v = bao_value_find(b, args->addr, args->len);
+		if (!v)
+			v = bao_value_find(b, 0, 0);
+		if (!v)
 			return -ENOSPC;
-		list_add_tail(&(*new)->link, &b->values);
+		*v = (struct bao_value) {
+			.addr = args->addr,
+			.value = args->value,
+			.len = args->len,
+		};
 	}
 
-	*new = NULL;
 	return 0;
-}
-
-static int bao_iovalue_assign(struct bao_backend *b,
-			      const struct bao_iovalue *args)
-{
-	struct bao_value *new __free(kfree) = kzalloc(sizeof(*new),
-						      GFP_KERNEL_ACCOUNT);
-
-	if (!new)
-		return -ENOMEM;
-
-	new->addr = args->addr;
-	new->value = args->value;
-	new->len = args->len;
-	return bao_value_set(b, &new);
 }
 
 static int bao_iovalue_deassign(struct bao_backend *b,
@@ -114,10 +91,9 @@ static int bao_iovalue_deassign(struct bao_backend *b,
 		v = bao_value_find(b, args->addr, args->len);
 		if (!v)
 			return -ENOENT;
-		list_del(&v->link);
+		v->len = 0;
 	}
 
-	kfree(v);
 	return 0;
 }
 
@@ -145,7 +121,7 @@ static bool bao_iovalue_is_valid(const struct bao_iovalue *args)
  * @b: the backend
  * @args: what the VMM wants
  *
- * Context: may sleep.
+ * Context: any.
  * Return: see &struct bao_iovalue.
  */
 int bao_iovalue_config(struct bao_backend *b, const struct bao_iovalue *args)
@@ -164,16 +140,10 @@ int bao_iovalue_config(struct bao_backend *b, const struct bao_iovalue *args)
  * bao_iovalue_release() - the VMM went away: remove its iovalues
  * @b: the backend
  *
- * Context: may sleep.
+ * Context: any.
  */
 void bao_iovalue_release(struct bao_backend *b)
 {
-	struct bao_value *v, *next;
-	LIST_HEAD(values);
-
 	scoped_guard(spinlock_irqsave, &b->lock)
-		list_splice_init(&b->values, &values);
-
-	list_for_each_entry_safe(v, next, &values, link)
-		kfree(v);
+		memset(b->values, 0, sizeof(b->values));
 }

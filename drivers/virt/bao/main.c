@@ -178,7 +178,7 @@ int bao_check_counts(struct device *dev, unsigned int regions,
 	return 0;
 }
 
-static int bao_claim_regions(struct device *dev, const struct bao_node *node)
+static int bao_claim_regions(struct device *dev, struct bao_node *node)
 {
 	int ret = 0;
 
@@ -272,7 +272,20 @@ static int bao_resume(struct device *dev)
 	return 0;
 }
 
-static DEFINE_SIMPLE_DEV_PM_OPS(bao_pm_ops, NULL, bao_resume);
+/*
+ * An image of this kernel would bring back requests that are long answered, and
+ * an old copy of memory that a frontend has gone on using.
+ */
+static int bao_freeze(struct device *dev)
+{
+	dev_err(dev, "a backend cannot hibernate: its frontends go on\n");
+	return -EOPNOTSUPP;
+}
+
+static const struct dev_pm_ops bao_pm_ops = {
+	.resume = pm_sleep_ptr(bao_resume),
+	.freeze = pm_sleep_ptr(bao_freeze),
+};
 
 static const struct of_device_id bao_of_match[] = {
 	{ .compatible = "bao,io-dispatcher" },

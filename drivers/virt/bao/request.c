@@ -47,7 +47,6 @@ void bao_table_init(struct bao_backend *b)
 	INIT_LIST_HEAD(&b->waiting);
 	INIT_LIST_HEAD(&b->in_flight);
 	INIT_LIST_HEAD(&b->kicks);
-	INIT_LIST_HEAD(&b->values);
 	kthread_init_delayed_work(&b->drain, bao_drain_work);
 
 	for (int i = 0; i < BAO_MAX_REQUESTS; i++) {

@@ -4,11 +4,11 @@
  *
  * A region is of one of two kinds, as the device tree has it:
  *
- *  - beside the kernel's memory, in no memory node. The driver claims it, and
- *    its mapping is one of page frames: programs and vhost can use it, but what
- *    pins pages, such as O_DIRECT, cannot, as there are none;
- *  - a part of the kernel's memory that a node of /reserved-memory keeps from
- *    all other use. It has pages, and the mapping is one of these. They stay
+ *  - beside the kernel's memory. The driver claims it, and its mapping is one of
+ *    page frames: programs and vhost can use it, but what pins pages, such as
+ *    O_DIRECT, cannot, as there are none;
+ *  - a part of the kernel's memory that is reserved for it, as memory-region of
+ *    the node says. It has pages, and the mapping is one of these. They stay
  *    what they are when the driver goes, however long somebody has them pinned.
  */
 #include <linux/cleanup.h>
@@ -33,74 +33,71 @@ static bool bao_node_has(struct device_node *np, const struct resource *res)
 	return false;
 }
 
-/* Whether the device tree sets it aside, and as memory that Linux maps. */
-static bool bao_is_set_aside(const struct resource *res)
+/* Whether the device tree sets it aside for this, and so that Linux maps it. */
+static bool bao_is_set_aside(const struct device *dev,
+			     const struct resource *res)
 {
-	struct device_node *parent = of_find_node_by_path("/reserved-memory");
 	struct device_node *np;
 	bool found = false;
 
-	for_each_available_child_of_node(parent, np) {
-		if (!of_property_read_bool(np, "no-map") &&
-		    !of_property_read_bool(np, "reusable") &&
-		    bao_node_has(np, res)) {
-			found = true;
-			of_node_put(np);
+	for (int i = 0; !found; i++) {
+		np = of_parse_phandle(dev->of_node, "memory-region", i);
+		if (!np)
 			break;
-		}
+		found = of_device_is_available(np) && bao_node_has(np, res) &&
+			!of_property_read_bool(np, "no-map") &&
+			!of_property_read_bool(np, "reusable");
+		of_node_put(np);
 	}
 
-	of_node_put(parent);
 	return found;
 }
 
-/* Whether the kernel has done what the device tree says. */
+/*
+ * Whether the kernel has done what the device tree says. A page that can be
+ * moved could not be pinned for long.
+ */
 static bool bao_is_reserved_ram(const struct resource *res)
 {
 	unsigned long pfn = PHYS_PFN(res->start);
 	unsigned long end = pfn + PHYS_PFN(resource_size(res));
 
-	for (; pfn < end; pfn++)
+	for (; pfn < end; pfn++) {
+		cond_resched();
 		if (!pfn_valid(pfn) || !page_is_ram(pfn) ||
-		    !PageReserved(pfn_to_page(pfn)))
+		    !PageReserved(pfn_to_page(pfn)) ||
+		    is_zone_movable_page(pfn_to_page(pfn)))
 			return false;
+	}
 
 	return true;
-}
-
-/**
- * bao_shmem_has_pages() - whether a region is a reserved part of memory
- * @res: the region
- *
- * Context: may sleep.
- * Return: true if all of it has pages that belong to nobody else.
- */
-bool bao_shmem_has_pages(const struct resource *res)
-{
-	return bao_is_set_aside(res) && bao_is_reserved_ram(res);
 }
 
 /**
  * bao_shmem_claim() - see that nobody else uses a region
  * @dev: the dispatcher, which has the region until it is unbound
  * @i: the region's number, for the message
- * @res: the region
+ * @res: the region; gets IORESOURCE_SYSRAM if it has pages
  *
- * What is reserved needs no claim: the device tree has made it.
+ * What is reserved for this device needs no claim. Other regions that are
+ * memory are claimed in vain: the kernel has them.
  *
  * Context: may sleep.
  * Return: 0, or -EBUSY after a message.
  */
-int bao_shmem_claim(struct device *dev, unsigned int i,
-		    const struct resource *res)
+int bao_shmem_claim(struct device *dev, unsigned int i, struct resource *res)
 {
-	if (bao_shmem_has_pages(res) ||
-	    devm_request_mem_region(dev, res->start, resource_size(res),
+	if (bao_is_set_aside(dev, res) && bao_is_reserved_ram(res)) {
+		res->flags |= IORESOURCE_SYSRAM;
+		return 0;
+	}
+
+	if (devm_request_mem_region(dev, res->start, resource_size(res),
 				    dev_name(dev)))
 		return 0;
 
 	return dev_err_probe(dev, -EBUSY,
-			     "region %u %pR is in use: it must be in no other device, and memory only where /reserved-memory has it\n",
+			     "region %u %pR is in use: it must be in no other device, and memory only if memory-region reserves it\n",
 			     i, res);
 }
 
@@ -171,7 +168,8 @@ int bao_shmem_mmap(struct bao_backend *b, struct vm_area_struct *vma)
 		return -EINVAL;
 
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP |
-			  (b->shmem_has_pages ? VM_MIXEDMAP : VM_PFNMAP));
+			  (b->shmem.flags & IORESOURCE_SYSRAM ?
+			   VM_MIXEDMAP : VM_PFNMAP));
 	vma->vm_private_data = b;
 	vma->vm_ops = &bao_vm_ops;
 	return 0;

@@ -25,6 +25,8 @@
 #define BAO_FEATURE_IOEVENTFD	(1ULL << 0)
 #define BAO_FEATURE_IRQFD	(1ULL << 1)
 #define BAO_FEATURE_IOVALUE	(1ULL << 2)
+/* The mapping has pages that can be pinned: O_DIRECT into it works. */
+#define BAO_FEATURE_PAGES	(1ULL << 3)
 
 /**
  * struct bao_info - ioctl(BAO_IOCTL_INFO)
@@ -34,7 +36,7 @@
  *	the same in both VMs
  * @shmem_size: size of that memory in bytes; mmap() offsets 0 to
  *	@shmem_size - 1 map it
- * @features: what this kernel offers, a set of BAO_FEATURE_*
+ * @features: what this kernel offers for this backend, a set of BAO_FEATURE_*
  * @max_requests: how many requests the driver holds for this backend at a
  *	time, waiting and in flight together; further ones wait in the
  *	hypervisor
@@ -250,15 +252,17 @@ struct bao_irqfd {
  * @reserved: must be 0
  *
  * A matching load of the frontend is completed at once with the value; SERVE
- * never sees it. Loads of other widths, and stores, are fetched as usual. To
- * change the value the same address and width are passed again: what the driver
- * takes up after that returns the new one. The last close of the backend's file
- * removes all.
+ * never sees it. Loads of other widths are fetched as usual, and so are stores,
+ * which may match an ioeventfd of the same address. To change the value the same
+ * address and width are passed again, which cannot fail while the backend is
+ * there: what the driver takes up after that returns the new one. The last close
+ * of the backend's file removes all.
  *
  * Return: 0, or
  *
  * * -ENOSPC: there are 16 of this backend already;
- * * -ENOENT: nothing to remove.
+ * * -ENOENT: nothing to remove;
+ * * -EINVAL: @len is no width, or @value has more than @len bytes.
  */
 struct bao_iovalue {
 	__u32 size;
