@@ -126,6 +126,7 @@ struct bed_progress bed_progress(void);
 void bed_next_id(unsigned int device, u64 id);
 u64 bed_peek(u64 addr);
 void bed_poke(u64 addr, u64 value);
+void bed_follow(void);
 
 /* Waiting */
 u64 bao_now_ms(void);

@@ -234,6 +234,14 @@ void bed_generate(u64 seed, u64 accesses, unsigned int first,
 	bed_do(BED_CMD_GENERATE, seed, accesses, first, devices, vcpus);
 }
 
+void bed_follow(void)
+{
+	long status = bed_try(BED_CMD_FOLLOW, 0, NULL);
+
+	if (status)
+		die("BED_CMD_FOLLOW", status);
+}
+
 struct bed_progress bed_progress(void)
 {
 	long status = bed_try(BED_CMD_PROGRESS, 0, NULL);

@@ -185,6 +185,13 @@ enum bed_cmd {
 	 *	the first access to the last completion, all in ns
 	 */
 	BED_CMD_TIMES = 17,
+
+	/*
+	 * Until the next reset the log says of each request how it is
+	 * completed, and at the end of the run which ones are outstanding:
+	 * what happens when no test runs any more.
+	 */
+	BED_CMD_FOLLOW = 18,
 };
 
 #define BED_NO_IRQ		1ULL		/* store it, raise no interrupt */

@@ -88,6 +88,7 @@ void bao_forget(struct bao *bao, unsigned int pool)
 		bao->devices[i].tail = &bao->devices[i].head;
 	bao->pool = pool;
 	bao->outstanding = 0;
+	bao->followed = false;
 }
 
 void bao_init(struct bed *bed, unsigned int pool)
@@ -258,6 +259,24 @@ static void check_completion(struct bed *bed, const struct request *req)
 			      access->width, access->addr);
 }
 
+/* "request 0: device 0, read of 4 bytes at 0x1000", in a buffer of the caller */
+static const char *describe(const struct request *req, char *text, size_t size)
+{
+	snprintf(text, size, "request %u: device %u, %s of %u bytes at 0x%llx",
+		 req->slot, req->access.device,
+		 req->access.op == BED_OP_READ ? "read" : "write",
+		 req->access.width, req->access.addr);
+	return text;
+}
+
+static void say_completion(const struct request *req)
+{
+	char text[100];
+
+	say("%s, completed with 0x%llx", describe(req, text, sizeof(text)),
+	    req->completed_value);
+}
+
 static int hc_complete(struct bed *bed, struct call *call)
 {
 	struct request *req = find(&bed->bao, call), done;
@@ -276,6 +295,8 @@ static int hc_complete(struct bed *bed, struct call *call)
 	++*count(bed, call->device, call->op == BED_OP_READ ? BED_CNT_READ :
 							      BED_CNT_WRITE);
 	check_completion(bed, req);
+	if (bed->bao.followed)
+		say_completion(req);
 	/* The slot is free before the vCPU goes on, and may be taken again */
 	put_slot(&bed->bao, req);
 	done = *req;
@@ -394,10 +415,11 @@ static bool in_use(const struct bao *bao, unsigned int slot)
 	return !is_free(bao, slot) && !bao->slots[slot].forgotten;
 }
 
-/* What the frontend waits for, when a run comes to a bad end */
+/* What the frontend waits for at the end of a run */
 void bao_print_outstanding(struct bed *bed)
 {
 	struct bao *bao = &bed->bao;
+	char text[100];
 	unsigned int i;
 
 	pthread_mutex_lock(&bao->lock);
@@ -406,12 +428,8 @@ void bao_print_outstanding(struct bed *bed)
 
 		if (!in_use(bao, i))
 			continue;
-		say("request %u: device %u, %s of %u bytes at 0x%llx, %s since %llu ms",
-		    i, req->access.device,
-		    req->access.op == BED_OP_READ ? "read" : "write",
-		    req->access.width, req->access.addr,
-		    state_name(req->state),
-		    (now_ms() - req->since));
+		say("%s, %s since %llu ms", describe(req, text, sizeof(text)),
+		    state_name(req->state), now_ms() - req->since);
 	}
 	pthread_mutex_unlock(&bao->lock);
 }

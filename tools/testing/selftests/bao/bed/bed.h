@@ -185,6 +185,7 @@ struct totals {
 struct bao {
 	pthread_mutex_t lock;
 	unsigned int nr_devices, pool, outstanding, forgotten, aliases;
+	bool followed;			/* see BED_CMD_FOLLOW */
 	u64 free[BED_POOL_MAX / 64];	/* bit set: slot is free */
 	struct request slots[BED_POOL_MAX];
 	struct device devices[DEVICES_MAX];

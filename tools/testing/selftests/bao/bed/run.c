@@ -140,8 +140,11 @@ static void print_end(struct bed *bed)
 {
 	struct guest *culprit = bed->end.culprit;
 
-	if (!culprit)
+	if (!culprit) {
+		if (bed->bao.followed)
+			bao_print_outstanding(bed);
 		return;
+	}
 	console_drain(culprit);
 	log_finish(&culprit->log);
 	say("error: the %s %s: %s", culprit->name,

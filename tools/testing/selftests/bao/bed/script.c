@@ -433,6 +433,9 @@ int script_command(struct bed *bed, u64 cmd, const u64 *arg,
 		return cmd_peek(bed, arg[0], ret);
 	case BED_CMD_POKE:
 		return cmd_poke(bed, arg[0], arg[1]);
+	case BED_CMD_FOLLOW:
+		bed->bao.followed = true;
+		return 0;
 	default:
 		return device_command(bed, cmd, arg, ret);
 	}

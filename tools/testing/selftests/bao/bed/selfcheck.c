@@ -351,6 +351,18 @@ static void check_reset(void)
 	check(ask(0).id == id, "and then the id is free");
 }
 
+/* The last one: what the log says of it is for scripts/leg-bed to check. */
+static void check_follow(void)
+{
+	begin();
+	check(command(BED_CMD_FOLLOW) == 0, "requests can be followed");
+	request(0, BED_OP_READ, 0x1000, 8, 0, BED_NO_IRQ);
+	request(0, BED_OP_WRITE, 0x1008, 4, 0, BED_NO_IRQ);
+	request(1, BED_OP_READ, 0x1010, 1, 0, BED_NO_IRQ);
+	remote_io(0, 0, BED_OP_READ, 0x1234, ask(0).id);
+	ask(0);
+}
+
 void bare_main(const void *fdt)
 {
 	(void)fdt;
@@ -374,6 +386,7 @@ void bare_main(const void *fdt)
 	check_loads();
 	check_memory();
 	check_reset();
+	check_follow();
 	put_string("1..");
 	put_number(checks);
 	put_string("\n");
