@@ -5,12 +5,13 @@
  *
  * The bed adds the nodes (bed/badnodes.c) if it is started with --bad-nodes.
  */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 
 #include "../kselftest_harness.h"
-#include "bao_test_util.h"
+#include "event_util.h"
 
 #define DEVICES	"/sys/bus/platform/devices"
 
@@ -63,6 +64,24 @@ static unsigned int count_in(const char *path, const char *word)
 	read_all(path, text, sizeof(text));
 	for (char *at = text; (at = strstr(at, word)); at += strlen(word))
 		nr++;
+	return nr;
+}
+
+/* Threads of backends, each of which has one */
+static unsigned int nr_threads(void)
+{
+	struct dirent *entry;
+	unsigned int nr = 0;
+	char path[512];
+	DIR *dir;
+
+	dir = opendir("/proc");
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		nr += isdigit(entry->d_name[0]) && count_in(path, "bao-backend");
+	}
+	if (dir)
+		closedir(dir);
 	return nr;
 }
 
@@ -141,6 +160,11 @@ FIXTURE_VARIANT_ADD(node, region_claimed) {
 FIXTURE_VARIANT_ADD(node, unmappable_interrupt) {
 	"remote-io-unmappable-interrupt", -ENXIO,
 	"interrupt 0 cannot be mapped"
+};
+
+FIXTURE_VARIANT_ADD(node, same_interrupts) {
+	"remote-io-same-interrupts", -EINVAL,
+	"interrupts 0 and 1 are the same"
 };
 
 FIXTURE_VARIANT_ADD(node, taken_ids) {
@@ -241,6 +265,104 @@ TEST_F(nodes, ids_are_given_back)
 	EXPECT_EQ(bao_nr_devices(), nr_backends());
 	/* Every other region is reserved memory, which needs no claim. */
 	EXPECT_EQ((bao_nr_devices() + 1) / 2, count_in("/proc/iomem", good));
+}
+
+/*
+ * The second device fails when the first is in service, and perhaps when it has
+ * a request itself. The frontend has a request for each before the driver comes.
+ */
+FIXTURE(half) {
+	char good[256];
+	char device[256];
+	u64 handles[2];
+	int log;
+};
+
+FIXTURE_VARIANT(half) {
+	const char *name;		/* NULL: the good node */
+	s64 status;			/* of the second device's first ASK */
+	int error;
+	const char *message;
+	bool popped;			/* the second device's request */
+};
+
+FIXTURE_VARIANT_ADD(half, device_unknown) {
+	NULL, -3, -ENODEV, "the hypervisor has no Remote I/O device 1", false
+};
+
+FIXTURE_VARIANT_ADD(half, interrupt_taken) {
+	"remote-io-taken-interrupt", 0, -EBUSY, "interrupt 1 cannot be had",
+	true
+};
+
+FIXTURE_SETUP(half)
+{
+	const char *why = bao_begin(2);
+
+	if (why)
+		SKIP(return, "%s", why);
+	snprintf(self->good, sizeof(self->good), "%s", bao_device());
+	snprintf(self->device, sizeof(self->device), "%s", self->good);
+	if (variant->name && !find_device(variant->name, self->device,
+					  sizeof(self->device)))
+		SKIP(return, "the bed was started without --bad-nodes");
+	ASSERT_EQ(0, bao_unbind());
+	self->log = bao_log_open();
+	ASSERT_LE(0, self->log);
+	for (int dev = 0; dev < 2; dev++)
+		self->handles[dev] = frontend_read(dev, BAO_ADDR, 4);
+	if (variant->status)
+		bed_fault(1, BED_OP_ASK, variant->status, 1);
+}
+
+FIXTURE_TEARDOWN(half)
+{
+	close(self->log);
+	if (!bao_is_bound())
+		EXPECT_EQ(0, bao_bind(self->good));
+}
+
+/* A backend answers its next request. */
+static bool serves(unsigned int device, u64 handle)
+{
+	int fd = bao_open(device, O_RDWR);
+	struct bao_request r;
+	bool good;
+
+	good = bao_fetch(fd, &r, 1) == 1 && !r.flags &&
+	       !bao_complete(fd, r.id, 0xcafe) && frontend_got(handle, 0xcafe);
+	close(fd);
+	return good;
+}
+
+TEST_F(half, is_undone)
+{
+	ASSERT_EQ(variant->error, bao_bind(self->device));
+	EXPECT_EQ(1, bao_log_count(self->log, self->device, variant->message));
+
+	EXPECT_FALSE(has_driver(self->device));
+	EXPECT_NE(0, access("/dev/bao", F_OK));
+	EXPECT_EQ(0, count_in("/proc/interrupts", "bao-backend"));
+	EXPECT_EQ(0, count_in("/proc/iomem", self->device));
+	EXPECT_EQ(0, nr_threads());
+
+	/* What it had popped is answered; the rest is the next driver's. */
+	EXPECT_TRUE(frontend_got(self->handles[0], 0xffffffff));
+	if (variant->popped)
+		EXPECT_TRUE(frontend_got(self->handles[1], 0xffffffff));
+	if (!variant->popped)
+		EXPECT_EQ(BED_PENDING, frontend_query(self->handles[1]).state);
+}
+
+TEST_F(half, good_node_serves_afterwards)
+{
+	ASSERT_EQ(variant->error, bao_bind(self->device));
+	ASSERT_EQ(0, bao_bind(self->good));
+	EXPECT_EQ(bao_nr_devices(), nr_threads());
+	EXPECT_TRUE(serves(0, frontend_read(0, BAO_ADDR, 4)));
+	if (variant->popped)
+		self->handles[1] = frontend_read(1, BAO_ADDR, 4);
+	EXPECT_TRUE(serves(1, self->handles[1]));
 }
 
 TEST_HARNESS_MAIN

@@ -6,7 +6,8 @@
  * message by the name. They follow the good node in the tree, which is thus
  * probed first. Their regions lie where the backend has nothing, except where
  * the mistake is about memory in use. A node that could be served in every
- * other way still names device ids that belong to the good node already.
+ * other way still names device ids that belong to the good node already; the
+ * last ones are for tests that unbind the good node first.
  */
 #include <libfdt.h>
 
@@ -20,86 +21,106 @@ struct bad_node {
 	const char *name;
 	unsigned int nr_regs, nr_spis;
 	struct reg regs[2];
-	u32 spi;
+	u32 spis[2];
+	u32 type;			/* of the interrupts; 0: edges */
 };
 
 static const struct bad_node bad_nodes[] = {
 	{
 		.name = "remote-io-counts-differ",
-		.nr_regs = 2, .nr_spis = 1, .spi = SPARE_SPI,
+		.nr_regs = 2, .nr_spis = 1, .spis = { SPARE_SPI },
 		.regs = {
 			{ SPARE_ADDR, SPARE_SIZE },
 			{ SPARE_ADDR + SPARE_SIZE, SPARE_SIZE },
 		},
 	}, {
 		.name = "remote-io-no-regions",
-		.nr_regs = 0, .nr_spis = 1, .spi = SPARE_SPI,
+		.nr_regs = 0, .nr_spis = 1, .spis = { SPARE_SPI },
 	}, {
 		.name = "remote-io-empty-region",
-		.nr_regs = 1, .nr_spis = 1, .spi = SPARE_SPI,
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
 		.regs = { { SPARE_ADDR + MIB(1), 0 } },
 	}, {
 		.name = "remote-io-misaligned-address",
-		.nr_regs = 1, .nr_spis = 1, .spi = SPARE_SPI,
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
 		.regs = { { SPARE_ADDR + MIB(2) + 0x800, SPARE_SIZE } },
 	}, {
 		.name = "remote-io-misaligned-size",
-		.nr_regs = 1, .nr_spis = 1, .spi = SPARE_SPI,
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
 		.regs = { { SPARE_ADDR + MIB(3), SPARE_SIZE + 0x800 } },
 	}, {
 		.name = "remote-io-overlapping-regions",
-		.nr_regs = 2, .nr_spis = 2, .spi = SPARE_SPI,
+		.nr_regs = 2, .nr_spis = 2,
+		.spis = { SPARE_SPI, SPARE_SPI + 1 },
 		.regs = {
 			{ SPARE_ADDR + MIB(4), SPARE_SIZE },
 			{ SPARE_ADDR + MIB(4) + SPARE_SIZE / 2, SPARE_SIZE },
 		},
 	}, {
 		.name = "remote-io-region-in-ram",
-		.nr_regs = 1, .nr_spis = 1, .spi = SPARE_SPI,
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
 		.regs = { { RAM_ADDR + MIB(64), SPARE_SIZE } },
 	}, {
 		.name = "remote-io-region-claimed",
-		.nr_regs = 1, .nr_spis = 1, .spi = SPARE_SPI,
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
 		.regs = { { SHARED_ADDR, SPARE_SIZE } },
 	}, {
 		/* A GICv3 has no shared peripheral interrupt 2000 */
 		.name = "remote-io-unmappable-interrupt",
-		.nr_regs = 1, .nr_spis = 1, .spi = 2000,
+		.nr_regs = 1, .nr_spis = 1, .spis = { 2000 },
 		.regs = { { SPARE_ADDR + MIB(5), SPARE_SIZE } },
 	}, {
+		.name = "remote-io-same-interrupts",
+		.nr_regs = 2, .nr_spis = 2,
+		.spis = { SPARE_SPI, SPARE_SPI },
+		.regs = {
+			{ SPARE_ADDR + MIB(6), SPARE_SIZE },
+			{ SPARE_ADDR + MIB(6) + SPARE_SIZE, SPARE_SIZE },
+		},
+	}, {
 		.name = "remote-io-taken-ids",
-		.nr_regs = 1, .nr_spis = 1, .spi = SPARE_SPI,
-		.regs = { { SPARE_ADDR + MIB(6), SPARE_SIZE } },
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
+		.regs = { { SPARE_ADDR + MIB(7), SPARE_SIZE } },
+	}, {
+		/*
+		 * Its second interrupt, and no other, is in use, by the console.
+		 * The driver finds out when the first device is in service.
+		 */
+		.name = "remote-io-taken-interrupt",
+		.nr_regs = 2, .nr_spis = 2,
+		.spis = { SPARE_SPI + 2, UART_SPI }, .type = IRQ_HIGH,
+		.regs = {
+			{ SPARE_ADDR + MIB(8), SPARE_SIZE },
+			{ SPARE_ADDR + MIB(8) + SPARE_SIZE, SPARE_SIZE },
+		},
 	},
 };
 
 static void put_node(void *fdt, const char *name, const struct reg *regs,
-		     unsigned int nr_regs, u32 first_spi, unsigned int nr_spis)
+		     unsigned int nr_regs, const u32 *spis,
+		     unsigned int nr_spis, u32 type)
 {
-	u32 spis[DEVICES_MAX + 1];
-	unsigned int i;
-
-	for (i = 0; i < nr_spis; i++)
-		spis[i] = first_spi + i;
 	tree_must(fdt_begin_node(fdt, name));
 	tree_must(fdt_property_string(fdt, "compatible", "bao,io-dispatcher"));
 	if (nr_regs)
 		tree_put_regs(fdt, regs, nr_regs);
-	tree_put_spis(fdt, spis, nr_spis);
+	tree_put_spis(fdt, spis, nr_spis, type ? type : IRQ_EDGE);
 	tree_must(fdt_end_node(fdt));
 }
 
 static void put_too_many(void *fdt)
 {
 	struct reg regs[DEVICES_MAX + 1];
+	u32 spis[DEVICES_MAX + 1];
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(regs); i++) {
+		spis[i] = SPARE_SPI + i;
 		regs[i].addr = SPARE_ADDR + MIB(16) + i * SPARE_SIZE;
 		regs[i].size = SPARE_SIZE;
 	}
 	put_node(fdt, "remote-io-too-many-regions", regs, ARRAY_SIZE(regs),
-		 SPARE_SPI, ARRAY_SIZE(regs));
+		 spis, ARRAY_SIZE(spis), IRQ_EDGE);
 }
 
 /* Append the malformed nodes; the root node is open */
@@ -110,8 +131,8 @@ void tree_bad_nodes(struct bed *bed, void *fdt)
 	for (i = 0; i < ARRAY_SIZE(bad_nodes); i++) {
 		const struct bad_node *bad = &bad_nodes[i];
 
-		put_node(fdt, bad->name, bad->regs, bad->nr_regs, bad->spi,
-			 bad->nr_spis);
+		put_node(fdt, bad->name, bad->regs, bad->nr_regs, bad->spis,
+			 bad->nr_spis, bad->type);
 	}
 	put_too_many(fdt);
 	if (bed->verbose)

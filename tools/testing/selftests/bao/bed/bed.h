@@ -73,6 +73,10 @@ typedef __u64 u64;
 #define DEVICE_SPI(i)	(32 + (i))
 #define NR_INTIDS	256
 
+/* Kinds of interrupts, as in a device tree */
+#define IRQ_EDGE	1
+#define IRQ_HIGH	4
+
 #define DEVICES_MAX	64
 #define VCPUS_MAX	16
 #define TAIL_LINES	30
@@ -267,7 +271,7 @@ void tree_frontend(struct guest *guest, void *fdt, size_t room);
 void tree_bad_nodes(struct bed *bed, void *fdt);
 void tree_must(int err);
 void tree_put_regs(void *fdt, const struct reg *regs, unsigned int n);
-void tree_put_spis(void *fdt, const u32 *spis, unsigned int n);
+void tree_put_spis(void *fdt, const u32 *spis, unsigned int n, u32 type);
 
 /* bao.c */
 void bao_init(struct bed *bed, unsigned int pool);

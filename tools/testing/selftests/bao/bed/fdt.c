@@ -16,8 +16,6 @@
 
 #define GIC_SPI		0
 #define GIC_PPI		1
-#define IRQ_EDGE	1
-#define IRQ_HIGH	4
 
 #define UART_CLOCK	1843200
 #define UART_FIFO	128
@@ -58,8 +56,8 @@ void tree_put_regs(void *fdt, const struct reg *regs, unsigned int n)
 	}
 }
 
-/* Write `interrupts`: edges of shared peripheral interrupts */
-void tree_put_spis(void *fdt, const u32 *spis, unsigned int n)
+/* Write `interrupts`: shared peripheral interrupts, all of one type */
+void tree_put_spis(void *fdt, const u32 *spis, unsigned int n, u32 type)
 {
 	u32 cells[3 * (DEVICES_MAX + 1)];
 	unsigned int i;
@@ -67,7 +65,7 @@ void tree_put_spis(void *fdt, const u32 *spis, unsigned int n)
 	for (i = 0; i < n; i++) {
 		cells[3 * i] = GIC_SPI;
 		cells[3 * i + 1] = spis[i];
-		cells[3 * i + 2] = IRQ_EDGE;
+		cells[3 * i + 2] = type;
 	}
 	put_cells(fdt, "interrupts", cells, 3 * n);
 }
@@ -219,7 +217,7 @@ static void put_dispatcher(void *fdt, struct bed *bed)
 	begin_at(fdt, "remote-io", SHARED_ADDR);
 	tree_must(fdt_property_string(fdt, "compatible", "bao,io-dispatcher"));
 	tree_put_regs(fdt, regs, n);
-	tree_put_spis(fdt, spis, n);
+	tree_put_spis(fdt, spis, n, IRQ_EDGE);
 	end(fdt);
 }
 
@@ -318,7 +316,7 @@ static void put_window(void *fdt, unsigned int i)
 	begin_at(fdt, "virtio", addr);
 	tree_must(fdt_property_string(fdt, "compatible", "virtio,mmio"));
 	put_reg(fdt, addr, WINDOW_SIZE);
-	tree_put_spis(fdt, &spi, 1);
+	tree_put_spis(fdt, &spi, 1, IRQ_EDGE);
 	tree_must(fdt_property(fdt, "dma-coherent", NULL, 0));
 	tree_must(fdt_property_u32(fdt, "memory-region", PHANDLE_POOL(i)));
 	end(fdt);
