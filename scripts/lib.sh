@@ -17,6 +17,7 @@ SCRIPTS=$ROOT/scripts
 SELFTESTS=$ROOT/tools/testing/selftests/bao
 CONFIGS=$SELFTESTS/configs
 BAO_CACHE=${BAO_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/bao-linux}
+[[ $BAO_CACHE = /* ]] || BAO_CACHE=$PWD/$BAO_CACHE
 JOBS=$(nproc)
 CROSS=aarch64-linux-gnu-
 
@@ -24,18 +25,28 @@ CROSS=aarch64-linux-gnu-
 export KBUILD_BUILD_USER=bao KBUILD_BUILD_HOST=bao
 export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970'
 
-mkdir -p "$BAO_CACHE"
-
 # Whether the bed can run on this machine itself
 is_native() { [ "$(uname -m)" = aarch64 ] && [ -w /dev/kvm ]; }
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: error: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
+# A directory becomes the cache while it is empty, so that nothing but the cache
+# is in it when remove-cache empties it. The file "lock" marks it.
+use_cache() {
+	mkdir -p "$BAO_CACHE" ||
+		die "the cache cannot be there; set BAO_CACHE to another directory"
+	[ ! -e "$BAO_CACHE/lock" ] || return 0
+	[ -z "$(ls -A "$BAO_CACHE")" ] || [ -e "$BAO_CACHE/lock" ] ||
+		die "$BAO_CACHE has other things in it; set BAO_CACHE to another directory"
+	true >>"$BAO_CACHE/lock"
+}
+
 # One build at a time works in the cache. A script that already holds the lock
 # hands it to those that it calls.
 lock_cache() {
 	[ "${BAO_LOCKED:-}" != "$BAO_CACHE" ] || return 0
+	use_cache
 	exec 9>"$BAO_CACHE/lock"
 	if ! flock -n 9; then
 		say "waiting for another build in $BAO_CACHE" >&2
