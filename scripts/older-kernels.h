@@ -8,6 +8,16 @@
 
 #include <linux/version.h>
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#include <linux/ioport.h>
+
+/* Their arguments were not const at first. */
+#define resource_overlaps(a, b)	\
+	resource_overlaps((struct resource *)(a), (struct resource *)(b))
+#define resource_contains(a, b)	\
+	resource_contains((struct resource *)(a), (struct resource *)(b))
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 #include <linux/eventfd.h>
 
@@ -29,12 +39,7 @@
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-#include <linux/ioport.h>
 #include <linux/mm.h>
-
-/* Its arguments were not const. */
-#define resource_overlaps(a, b)	\
-	resource_overlaps((struct resource *)(a), (struct resource *)(b))
 
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
