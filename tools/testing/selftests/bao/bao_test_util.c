@@ -121,6 +121,25 @@ int bao_open(unsigned int device, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/**
+ * bao_open_first() - open several backends
+ * @fds: where the files go
+ * @nr: how many, from backend 0
+ * @flags: as for bao_open()
+ *
+ * Return: whether all could be opened.
+ */
+bool bao_open_first(int *fds, unsigned int nr, int flags)
+{
+	bool good = true;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		fds[i] = bao_open(i, flags);
+		good &= fds[i] >= 0;
+	}
+	return good;
+}
+
 int bao_ioctl(int fd, unsigned long cmd, void *arg)
 {
 	return ioctl(fd, cmd, arg) < 0 ? -errno : 0;

@@ -59,6 +59,7 @@ const char *bao_load(void);
 
 /* The VMM's side */
 int bao_open(unsigned int device, int flags);
+bool bao_open_first(int *fds, unsigned int nr, int flags);
 int bao_ioctl(int fd, unsigned long cmd, void *arg);
 int bao_serve(int fd, struct bao_serve *s,
 	      const struct bao_completion *completions, unsigned int nr_c,

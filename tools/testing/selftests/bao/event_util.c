@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Eventfds, counters and chance, for the tests that need them
+ * Eventfds, counters, chance and bad memory, for the tests that need them
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../kselftest.h"
@@ -19,6 +20,18 @@
 int bao_eventfd(unsigned int flags)
 {
 	return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC | flags);
+}
+
+/* Whether there were so many of them to be had. */
+bool bao_eventfds(int *evs, unsigned int nr)
+{
+	bool good = true;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		evs[i] = bao_eventfd(0);
+		good &= evs[i] >= 0;
+	}
+	return good;
 }
 
 int bao_ioeventfd(int fd, int ev, u32 flags, u64 addr, u32 len, u64 data)
@@ -224,4 +237,25 @@ bool bao_pin(unsigned int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+/**
+ * bao_edge_map() - make a page of memory with one behind it that cannot be used
+ *
+ * Return: the first page, or NULL.
+ */
+char *bao_edge_map(void)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	char *edge = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (edge == MAP_FAILED || mprotect(edge + page, page, PROT_NONE))
+		return NULL;
+	return edge;
+}
+
+void bao_edge_unmap(char *edge)
+{
+	munmap(edge, 2 * sysconf(_SC_PAGESIZE));
 }

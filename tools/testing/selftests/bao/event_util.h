@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the tests of eventfds, busy-polling and counters share, on top of
- * bao_test_util.h, whose rules about threads and errors hold here as well
+ * What the tests of eventfds, busy-polling, counters and bad pointers share, on
+ * top of bao_test_util.h, whose rules about threads and errors hold here as well
  */
 #ifndef EVENT_UTIL_H
 #define EVENT_UTIL_H
@@ -12,6 +12,7 @@
 #define BAO_EVENTFDS	128
 
 int bao_eventfd(unsigned int flags);
+bool bao_eventfds(int *evs, unsigned int nr);
 int bao_ioeventfd(int fd, int ev, u32 flags, u64 addr, u32 len, u64 data);
 int bao_irqfd(int fd, int ev, u32 flags);
 int bao_iovalue(int fd, u32 flags, u64 addr, u32 len, u64 value);
@@ -26,6 +27,8 @@ bool bed_finished(u64 accesses);
 s64 bao_stat(unsigned int device, const char *name);
 u64 bao_seed(void);
 u64 bao_random(u64 *state);
+char *bao_edge_map(void);
+void bao_edge_unmap(char *edge);
 bool bao_pin(unsigned int cpu);
 
 #endif /* EVENT_UTIL_H */

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 #include "../kselftest_harness.h"
-#include "bao_test_util.h"
+#include "event_util.h"
 
 #define NR	6
 
@@ -34,15 +34,13 @@ FIXTURE_SETUP(fault)
 	ASSERT_LE(0, self->fd);
 
 	self->page = sysconf(_SC_PAGESIZE);
-	self->edge = mmap(NULL, 2 * self->page, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, self->edge);
-	ASSERT_EQ(0, mprotect(self->edge + self->page, self->page, PROT_NONE));
+	self->edge = bao_edge_map();
+	ASSERT_NE(NULL, self->edge);
 }
 
 FIXTURE_TEARDOWN(fault)
 {
-	munmap(self->edge, 2 * self->page);
+	bao_edge_unmap(self->edge);
 	close(self->fd);
 }
 

@@ -29,10 +29,7 @@ FIXTURE_SETUP(kick)
 		SKIP(return, "%s", why);
 	self->fd = bao_open(0, O_RDWR | O_NONBLOCK);
 	ASSERT_LE(0, self->fd);
-	for (int i = 0; i < 3; i++) {
-		self->ev[i] = bao_eventfd(0);
-		ASSERT_LE(0, self->ev[i]);
-	}
+	ASSERT_TRUE(bao_eventfds(self->ev, 3));
 }
 
 FIXTURE_TEARDOWN(kick)

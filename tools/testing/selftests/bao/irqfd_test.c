@@ -26,10 +26,7 @@ FIXTURE_SETUP(irqfd)
 		SKIP(return, "%s", why);
 	self->fd = bao_open(0, O_RDWR | O_NONBLOCK);
 	ASSERT_LE(0, self->fd);
-	for (int i = 0; i < 3; i++) {
-		self->ev[i] = bao_eventfd(0);
-		ASSERT_LE(0, self->ev[i]);
-	}
+	ASSERT_TRUE(bao_eventfds(self->ev, 3));
 }
 
 FIXTURE_TEARDOWN(irqfd)
@@ -301,10 +298,7 @@ FIXTURE_SETUP(two)
 
 	if (why)
 		SKIP(return, "%s", why);
-	for (int i = 0; i < 2; i++) {
-		self->fd[i] = bao_open(i, O_RDWR | O_NONBLOCK);
-		ASSERT_LE(0, self->fd[i]);
-	}
+	ASSERT_TRUE(bao_open_first(self->fd, 2, O_RDWR | O_NONBLOCK));
 	self->ev = bao_eventfd(0);
 	ASSERT_LE(0, self->ev);
 }

@@ -251,10 +251,7 @@ FIXTURE_SETUP(storm)
 
 	if (why)
 		SKIP(return, "%s", why);
-	for (int i = 0; i < 2; i++) {
-		self->fd[i] = bao_open(i, O_RDWR | O_NONBLOCK);
-		ASSERT_LE(0, self->fd[i]);
-	}
+	ASSERT_TRUE(bao_open_first(self->fd, 2, O_RDWR | O_NONBLOCK));
 	self->ev = bao_eventfd(0);
 	ASSERT_LE(0, self->ev);
 	ASSERT_EQ(0, bao_ioeventfd(self->fd[0], self->ev, 0, KICK, 4, 0));

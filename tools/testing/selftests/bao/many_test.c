@@ -19,10 +19,7 @@ FIXTURE_SETUP(two)
 
 	if (why)
 		SKIP(return, "%s", why);
-	for (int i = 0; i < 2; i++) {
-		self->fd[i] = bao_open(i, O_RDWR | O_NONBLOCK);
-		ASSERT_LE(0, self->fd[i]);
-	}
+	ASSERT_TRUE(bao_open_first(self->fd, 2, O_RDWR | O_NONBLOCK));
 }
 
 FIXTURE_TEARDOWN(two)
