@@ -274,6 +274,7 @@ int backend_serve(struct backend *b)
 
 	if (ret)
 		return ret;
+	virtio_take_over(&b->dev);
 	ret = serve_requests(b);
 	eventfds_stop(b);
 	return ret;

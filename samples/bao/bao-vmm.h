@@ -169,8 +169,8 @@ struct virtio_ops {
  * @call_fd: eventfd that raises the interrupt in the frontend, or -1
  * @show: tells somebody who answers loads of InterruptStatus what they return,
  *	with @notify_arg; NULL if such loads are requests
- * @shown: what @show was told last
- * @interrupt_lock: held while @interrupt_status or @show is changed
+ * @shown: what it took last
+ * @interrupt_lock: held while @status, @interrupt_status or @show is changed
  * @untouched: the driver has not accessed a register yet
  * @complained: 1 if a fault of the driver was reported already
  * @released: the driver ran and has let go of the device again
@@ -185,8 +185,8 @@ struct virtio_ops {
  *
  * Register accesses are made by one thread. virtio_kick() may be called by
  * another, which is why @status, @interrupt_status, @complained and @kicks are
- * accessed atomically and each queue has a lock. A register access never waits for the
- * request that a queue is serving, unless it stops that queue.
+ * accessed atomically and each queue has a lock. A register access never waits
+ * for the request that a queue is serving, unless it stops that queue.
  */
 struct virtio_dev {
 	const struct virtio_ops *ops;
@@ -201,7 +201,7 @@ struct virtio_dev {
 	void *notify_arg;
 	int kick_fd[VQ_COUNT_MAX];
 	int call_fd;
-	void (*show)(void *arg, __u32 status);
+	bool (*show)(void *arg, __u32 status);
 	__u32 shown;
 	pthread_mutex_t interrupt_lock;
 
@@ -223,16 +223,13 @@ static inline __u32 get_reg(const __u32 *reg)
 	return __atomic_load_n(reg, __ATOMIC_ACQUIRE);
 }
 
-static inline void set_reg_bits(__u32 *reg, __u32 bits)
-{
-	__atomic_fetch_or(reg, bits, __ATOMIC_ACQ_REL);
-}
-
 /* device.c */
 void virtio_init(struct virtio_dev *dev, const struct region *mem,
 		 void (*notify)(void *arg), void *notify_arg);
-void virtio_show_interrupts(struct virtio_dev *dev,
-			    void (*show)(void *arg, __u32 status));
+bool virtio_show_interrupts(struct virtio_dev *dev,
+			    bool (*show)(void *arg, __u32 status));
+void virtio_take_over(struct virtio_dev *dev);
+void virtio_change_status(struct virtio_dev *dev, __u32 set, __u32 clear);
 void virtio_change_interrupts(struct virtio_dev *dev, __u32 set, __u32 clear);
 void virtio_stop_kernel(struct virtio_dev *dev);
 void virtio_need_reset(struct virtio_dev *dev, const char *fault);

@@ -16,19 +16,22 @@
 
 #include "bao-vmm.h"
 
+#define NOT_SHOWN	UINT32_MAX
+
 /*
  * What loads of InterruptStatus return that nobody asks us about: that there may
- * be used buffers, always, since a driver can look at its rings in vain; and the
- * truth about the rest. So it hardly ever changes.
+ * be used buffers, as long as the driver runs, since it can look at its rings in
+ * vain; and the truth about the rest. So it hardly ever changes.
  */
 static void show_interrupts(struct virtio_dev *dev)
 {
-	__u32 status = dev->interrupt_status | VIRTIO_MMIO_INT_VRING;
+	__u32 status = dev->interrupt_status;
 
-	if (dev->show && dev->shown != status) {
+	if (get_reg(&dev->status) & VIRTIO_CONFIG_S_DRIVER_OK)
+		status |= VIRTIO_MMIO_INT_VRING;
+	if (dev->show && dev->shown != status &&
+	    dev->show(dev->notify_arg, status))
 		dev->shown = status;
-		dev->show(dev->notify_arg, status);
-	}
 }
 
 /**
@@ -44,6 +47,21 @@ void virtio_change_interrupts(struct virtio_dev *dev, __u32 set, __u32 clear)
 	pthread_mutex_lock(&dev->interrupt_lock);
 	__atomic_store_n(&dev->interrupt_status,
 			 (dev->interrupt_status | set) & ~clear,
+			 __ATOMIC_RELEASE);
+	show_interrupts(dev);
+	pthread_mutex_unlock(&dev->interrupt_lock);
+}
+
+/**
+ * virtio_change_status() - set and clear bits of the status register
+ * @dev: the device
+ * @set: VIRTIO_CONFIG_S_*
+ * @clear: VIRTIO_CONFIG_S_*
+ */
+void virtio_change_status(struct virtio_dev *dev, __u32 set, __u32 clear)
+{
+	pthread_mutex_lock(&dev->interrupt_lock);
+	__atomic_store_n(&dev->status, (dev->status | set) & ~clear,
 			 __ATOMIC_RELEASE);
 	show_interrupts(dev);
 	pthread_mutex_unlock(&dev->interrupt_lock);
@@ -77,7 +95,7 @@ void virtio_need_reset(struct virtio_dev *dev, const char *fault)
 	if (!__atomic_fetch_or(&dev->complained, 1, __ATOMIC_ACQ_REL))
 		vmm_err("%s: %s; the driver must reset the device", dev->name,
 			fault);
-	set_reg_bits(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET);
+	virtio_change_status(dev, VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 	virtio_stop_kernel(dev);
 	interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
 }
@@ -108,7 +126,7 @@ void virtio_reset(struct virtio_dev *dev)
 	dev->driver_sel = 0;
 	dev->queue_sel = 0;
 	virtio_change_interrupts(dev, 0, ~0u);
-	__atomic_store_n(&dev->status, 0, __ATOMIC_RELEASE);
+	virtio_change_status(dev, 0, ~0u);
 }
 
 /**
@@ -140,16 +158,36 @@ void virtio_init(struct virtio_dev *dev, const struct region *mem,
 /**
  * virtio_show_interrupts() - let somebody else answer loads of InterruptStatus
  * @dev: the device
- * @show: is told what they return, at once and whenever it changes; the device's
- *	@notify_arg comes with it
+ * @show: is told what they return, at once and whenever it changes, and says
+ *	whether it will be so; the device's @notify_arg comes with it
+ *
+ * Return: whether somebody does; if not, such loads remain requests.
  */
-void virtio_show_interrupts(struct virtio_dev *dev,
-			    void (*show)(void *arg, __u32 status))
+bool virtio_show_interrupts(struct virtio_dev *dev,
+			    bool (*show)(void *arg, __u32 status))
 {
 	pthread_mutex_lock(&dev->interrupt_lock);
 	dev->show = show;
+	dev->shown = NOT_SHOWN;
 	show_interrupts(dev);
+	if (dev->shown == NOT_SHOWN)
+		dev->show = NULL;
 	pthread_mutex_unlock(&dev->interrupt_lock);
+	return dev->show;
+}
+
+/**
+ * virtio_take_over() - begin to serve a driver that may have been served before
+ * @dev: the device
+ *
+ * Such a driver may wait for an interrupt, and need not kick while it does. One
+ * that gets an interrupt accesses the device, and then virtio-mmio.c sees that
+ * it had begun with somebody else. If there is no driver nobody minds.
+ */
+void virtio_take_over(struct virtio_dev *dev)
+{
+	if (dev->untouched)
+		dev->notify(dev->notify_arg);
 }
 
 static bool queue_running(struct virtio_dev *dev, struct virtqueue *vq)

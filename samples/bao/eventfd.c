@@ -136,8 +136,10 @@ static bool add_ioeventfd(struct backend *b, __u64 addr, __u32 data, int fd)
 	return false;
 }
 
-static bool set_status(struct backend *b, __u32 status)
+/* Once there is such a value, only a driver that is gone refuses a new one. */
+static bool show_status(void *arg, __u32 status)
 {
+	struct backend *b = arg;
 	struct bao_iovalue io = {
 		.size = sizeof(io),
 		.addr = b->status_addr,
@@ -146,12 +148,6 @@ static bool set_status(struct backend *b, __u32 status)
 	};
 
 	return !ioctl(b->fd, BAO_IOCTL_IOVALUE, &io);
-}
-
-/* Once there is such a value, only a driver that is gone can refuse a new one. */
-static void show_status(void *arg, __u32 status)
-{
-	set_status(arg, status);
 }
 
 /*
@@ -163,9 +159,7 @@ static void add_interrupts(struct backend *b, __u64 addr)
 	bool shows;
 
 	b->status_addr = virtio_mmio_at(addr, VIRTIO_MMIO_INTERRUPT_STATUS);
-	shows = b->features & BAO_FEATURE_IOVALUE && b->dev.call_fd >= 0 &&
-		set_status(b, VIRTIO_MMIO_INT_VRING);
-	if (shows)
+	shows = b->features & BAO_FEATURE_IOVALUE &&
 		virtio_show_interrupts(&b->dev, show_status);
 	/*
 	 * Whether the frontend has seen an interrupt of a queue changes nothing

@@ -62,7 +62,7 @@ static void write_status(struct virtio_dev *dev, __u32 value)
 	/* A driver looks whether this bit stuck, and gives up if not. */
 	if (status & VIRTIO_CONFIG_S_NEEDS_RESET || !features_fit(dev))
 		value &= ~VIRTIO_CONFIG_S_FEATURES_OK;
-	set_reg_bits(&dev->status, value);
+	virtio_change_status(dev, value, 0);
 	if (value & ~status & VIRTIO_CONFIG_S_DRIVER_OK)
 		start(dev);
 }

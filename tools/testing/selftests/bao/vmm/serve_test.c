@@ -99,8 +99,23 @@ TEST_F(serve, notifies)
 	r->req.flags = BAO_REQUEST_REDELIVERED;
 	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
 	EXPECT_EQ(64, r->value);
+	/* One to find out whether there is a driver, one since it must reset */
+	EXPECT_EQ(2, fake.notifies);
+	EXPECT_EQ(2, self->b.notifies);
+}
+
+/* A driver that waits for its interrupt kicks nobody and accesses nothing. */
+TEST_F(serve, interrupt_without_an_access)
+{
+	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
 	EXPECT_EQ(1, fake.notifies);
-	EXPECT_EQ(1, self->b.notifies);
+
+	/* Not one that this VMM knows. */
+	fake_read(VIRTIO_MMIO_MAGIC_VALUE);
+	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
+	EXPECT_EQ(2, fake.notifies);
+	EXPECT_EQ(-ENODEV, backend_serve(&self->b));
+	EXPECT_EQ(2, fake.notifies);
 }
 
 TEST_F(serve, notify_that_fails)
