@@ -353,6 +353,26 @@ TEST_F(life, unbind_under_load)
 	}
 }
 
+/* An image would bring back what the frontend has long got over. */
+TEST_F(life, hibernation_is_refused)
+{
+	int state = open("/sys/power/state", O_RDWR);
+	char states[64] = "";
+
+	if (state < 0 || read(state, states, sizeof(states) - 1) < 0 ||
+	    !strstr(states, "disk"))
+		SKIP(return, "CONFIG_HIBERNATION is off");
+	self->handles[0] = frontend_read(0, addr(0), 4);
+	ASSERT_EQ(1, bao_fetch(self->fd, self->requests, 1));
+	EXPECT_EQ(-1, write(state, "disk", 4));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	close(state);
+
+	EXPECT_EQ(0, bao_complete(self->fd, self->requests[0].id, 5));
+	EXPECT_TRUE(is_answered(self->handles[0], 5));
+	EXPECT_TRUE(serves(self->fd));
+}
+
 TEST_F(life, module)
 {
 	const char *name = "bao_io_dispatcher";

@@ -152,6 +152,16 @@ FIXTURE_VARIANT_ADD(node, region_in_ram) {
 	"is in use"
 };
 
+FIXTURE_VARIANT_ADD(node, region_not_named) {
+	"remote-io-region-not-named", -EBUSY,
+	"is in use"
+};
+
+FIXTURE_VARIANT_ADD(node, region_half_reserved) {
+	"remote-io-region-half-reserved", -EBUSY,
+	"is in use"
+};
+
 FIXTURE_VARIANT_ADD(node, region_claimed) {
 	"remote-io-region-claimed", -EBUSY,
 	"is in use"

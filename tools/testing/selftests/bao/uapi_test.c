@@ -339,7 +339,8 @@ TEST_F(uapi, info)
 		EXPECT_EQ(node_cell("reg", 2 * dev + 1), i.info.shmem_size);
 		EXPECT_EQ(BAO_SLOTS, i.info.max_requests);
 		EXPECT_EQ(BAO_FEATURE_IOEVENTFD | BAO_FEATURE_IRQFD |
-			  BAO_FEATURE_IOVALUE, i.info.features);
+			  BAO_FEATURE_IOVALUE |
+			  (dev % 2 ? BAO_FEATURE_PAGES : 0), i.info.features);
 		EXPECT_EQ(0, i.info.reserved);
 		EXPECT_EQ(0, i.more);
 		close(self->fd);

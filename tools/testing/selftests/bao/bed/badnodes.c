@@ -23,7 +23,11 @@ struct bad_node {
 	struct reg regs[2];
 	u32 spis[2];
 	u32 type;			/* of the interrupts; 0: edges */
+	bool reserved;			/* names the reservation below */
 };
+
+/* Reserved memory that half a region is part of */
+static const struct reg reservation = { RAM_ADDR + MIB(65), SPARE_SIZE };
 
 static const struct bad_node bad_nodes[] = {
 	{
@@ -60,6 +64,16 @@ static const struct bad_node bad_nodes[] = {
 		.name = "remote-io-region-in-ram",
 		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
 		.regs = { { RAM_ADDR + MIB(64), SPARE_SIZE } },
+	}, {
+		/* Reserved, but for others */
+		.name = "remote-io-region-not-named",
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
+		.regs = { { RAM_ADDR + MIB(65), SPARE_SIZE } },
+	}, {
+		.name = "remote-io-region-half-reserved",
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
+		.regs = { { RAM_ADDR + MIB(65) + SPARE_SIZE / 2, SPARE_SIZE } },
+		.reserved = true,
 	}, {
 		.name = "remote-io-region-claimed",
 		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
@@ -98,13 +112,15 @@ static const struct bad_node bad_nodes[] = {
 
 static void put_node(void *fdt, const char *name, const struct reg *regs,
 		     unsigned int nr_regs, const u32 *spis,
-		     unsigned int nr_spis, u32 type)
+		     unsigned int nr_spis, u32 type, u32 phandle)
 {
 	tree_must(fdt_begin_node(fdt, name));
 	tree_must(fdt_property_string(fdt, "compatible", "bao,io-dispatcher"));
 	if (nr_regs)
 		tree_put_regs(fdt, regs, nr_regs);
 	tree_put_spis(fdt, spis, nr_spis, type ? type : IRQ_EDGE);
+	if (phandle)
+		tree_must(fdt_property_u32(fdt, "memory-region", phandle));
 	tree_must(fdt_end_node(fdt));
 }
 
@@ -120,11 +136,20 @@ static void put_too_many(void *fdt)
 		regs[i].size = SPARE_SIZE;
 	}
 	put_node(fdt, "remote-io-too-many-regions", regs, ARRAY_SIZE(regs),
-		 spis, ARRAY_SIZE(spis), IRQ_EDGE);
+		 spis, ARRAY_SIZE(spis), IRQ_EDGE, 0);
+}
+
+/* Append what is reserved for some of them; /reserved-memory is open */
+void tree_bad_reservation(void *fdt, u32 phandle)
+{
+	tree_must(fdt_begin_node(fdt, "others"));
+	tree_put_regs(fdt, &reservation, 1);
+	tree_must(fdt_property_u32(fdt, "phandle", phandle));
+	tree_must(fdt_end_node(fdt));
 }
 
 /* Append the malformed nodes; the root node is open */
-void tree_bad_nodes(struct bed *bed, void *fdt)
+void tree_bad_nodes(struct bed *bed, void *fdt, u32 phandle)
 {
 	unsigned int i;
 
@@ -132,7 +157,8 @@ void tree_bad_nodes(struct bed *bed, void *fdt)
 		const struct bad_node *bad = &bad_nodes[i];
 
 		put_node(fdt, bad->name, bad->regs, bad->nr_regs, bad->spis,
-			 bad->nr_spis, bad->type);
+			 bad->nr_spis, bad->type,
+			 bad->reserved ? phandle : 0);
 	}
 	put_too_many(fdt);
 	if (bed->verbose)

@@ -12,7 +12,8 @@
 #include "bed.h"
 
 #define PHANDLE_GIC	1
-#define PHANDLE_POOL(i)	(2 + (i))
+#define PHANDLE_BAD	2
+#define PHANDLE_POOL(i)	(3 + (i))
 
 #define GIC_SPI		0
 #define GIC_PPI		1
@@ -203,6 +204,27 @@ static void begin(void *fdt, struct guest *guest, size_t room)
 	put_uart(fdt);
 }
 
+/*
+ * Shared regions can be beside the backend's memory, or a reserved part of it.
+ * Tests see to both kinds, by turns.
+ */
+static bool is_in_memory(struct bed *bed, unsigned int i)
+{
+	return !bed->scripted || i % 2;
+}
+
+static void put_memory_region(void *fdt, struct bed *bed)
+{
+	u32 phandles[DEVICES_MAX];
+	unsigned int i, n = 0;
+
+	for (i = 0; i < bed->bao.nr_devices; i++)
+		if (is_in_memory(bed, i))
+			phandles[n++] = PHANDLE_POOL(i);
+	if (n)
+		put_cells(fdt, "memory-region", phandles, n);
+}
+
 static void put_dispatcher(void *fdt, struct bed *bed)
 {
 	unsigned int i, n = bed->bao.nr_devices;
@@ -218,6 +240,7 @@ static void put_dispatcher(void *fdt, struct bed *bed)
 	tree_must(fdt_property_string(fdt, "compatible", "bao,io-dispatcher"));
 	tree_put_regs(fdt, regs, n);
 	tree_put_spis(fdt, spis, n, IRQ_EDGE);
+	put_memory_region(fdt, bed);
 	end(fdt);
 }
 
@@ -227,15 +250,6 @@ static void put_control(void *fdt)
 	tree_must(fdt_begin_node(fdt, BED_CTL_NODE));
 	put_reg(fdt, BED_CTL_ADDR, BED_CTL_SIZE);
 	end(fdt);
-}
-
-/*
- * Shared regions can be beside the backend's memory, or a reserved part of it.
- * Tests see to both kinds, by turns.
- */
-static bool is_in_memory(struct bed *bed, unsigned int i)
-{
-	return !bed->scripted || i % 2;
 }
 
 static void begin_reserved(void *fdt)
@@ -263,8 +277,11 @@ static void put_regions_in_memory(void *fdt, struct bed *bed)
 			continue;
 		begin_at(fdt, "shared", addr);
 		put_reg(fdt, addr, bed->region_size);
+		tree_must(fdt_property_u32(fdt, "phandle", PHANDLE_POOL(i)));
 		end(fdt);
 	}
+	if (bed->bad_nodes)
+		tree_bad_reservation(fdt, PHANDLE_BAD);
 	end(fdt);
 }
 
@@ -277,7 +294,7 @@ void tree_backend(struct guest *guest, void *fdt, size_t room)
 	put_regions_in_memory(fdt, bed);
 	put_dispatcher(fdt, bed);
 	if (bed->bad_nodes)
-		tree_bad_nodes(bed, fdt);
+		tree_bad_nodes(bed, fdt, PHANDLE_BAD);
 	if (bed->scripted)
 		put_control(fdt);
 	if (bed->pmem) {
