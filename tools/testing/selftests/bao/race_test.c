@@ -5,9 +5,8 @@
  * frontends do not pause and the driver comes and goes. Whatever happens, each
  * access is completed once, nobody hangs, and nothing is left over.
  *
- * BAO_RACE_ROUNDS says how many things the threads shall have achieved;
- * BAO_SEED, what they try. The default number is one for kernels with all
- * checkers in an emulator; others do five times as many in the same time.
+ * BAO_RACE_ROUNDS says how many things the threads shall have achieved, in the
+ * environment or on the kernel's command line; BAO_SEED, what they try.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -441,7 +440,7 @@ static bool still_works(unsigned int device)
 }
 
 /* With an oracle that knows what each load must return */
-TEST_F_TIMEOUT(race, files_against_each_other, 600)
+TEST_F_TIMEOUT(race, files_against_each_other, 900)
 {
 	struct bed_progress p;
 
@@ -480,7 +479,7 @@ static void storm(unsigned int device, enum bed_op op, u64 addr)
  * What loads return while the driver is away is no VMM's answer, so these are
  * storms, of which only the number is known.
  */
-TEST_F_TIMEOUT(race, driver_against_all, 600)
+TEST_F_TIMEOUT(race, driver_against_all, 900)
 {
 	/* Each takes its time, for each device and in the midst of storms. */
 	const unsigned int rebinds = 2 + 32 / bao_nr_devices();
