@@ -250,12 +250,15 @@ void bao_backend_del(struct bao_backend *b);
 void bao_backend_put(struct bao_backend *b);
 
 /* chrdev.c */
+int bao_vmm_begin(struct bao_backend *b, struct file *file);
+int bao_release(struct inode *inode, struct file *file);
+__poll_t bao_poll(struct file *file, poll_table *wait);
 int bao_chrdev_add(struct bao_backend *b);
 void bao_chrdev_del(struct bao_backend *b);
 
 /* shmem.c */
 int bao_shmem_claim(struct device *dev, unsigned int i, struct resource *res);
-int bao_shmem_mmap(struct bao_backend *b, struct vm_area_struct *vma);
+int bao_shmem_mmap(struct file *file, struct vm_area_struct *vma);
 void bao_shmem_zap(struct bao_backend *b);
 
 /* drain.c */
@@ -291,6 +294,18 @@ void bao_ioeventfd_release(struct bao_backend *b);
 bool bao_iovalue_load(struct bao_backend *b, struct bao_ask *ask);
 int bao_iovalue_config(struct bao_backend *b, const struct bao_iovalue *args);
 void bao_iovalue_release(struct bao_backend *b);
+
+/* compat.c */
+#if IS_ENABLED(CONFIG_BAO_IO_DISPATCHER_COMPAT)
+int bao_compat_add(struct device *dev, struct bao_backend **backends,
+		   unsigned int nr);
+#else
+static inline int bao_compat_add(struct device *dev,
+				 struct bao_backend **backends, unsigned int nr)
+{
+	return 0;
+}
+#endif
 
 /* stats.c */
 extern const struct attribute_group *bao_stats_groups[];

@@ -30,12 +30,16 @@ struct bao_call {
 	} arg;
 };
 
-static int bao_open(struct inode *inode, struct file *file)
+/**
+ * bao_vmm_begin() - make a file the VMM of a backend
+ * @b: the backend, to which the caller has a reference
+ * @file: the file, in the making. bao_release() is for it from here on.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EBUSY if there is a VMM.
+ */
+int bao_vmm_begin(struct bao_backend *b, struct file *file)
 {
-	struct miscdevice *misc = file->private_data;
-	struct bao_backend *b = container_of(misc, struct bao_backend, misc);
-
-	/* misc_deregister() waits for this function, so b is there. */
 	if (test_and_set_bit(0, &b->opened))
 		return -EBUSY;
 
@@ -44,11 +48,27 @@ static int bao_open(struct inode *inode, struct file *file)
 
 	scoped_guard(mutex, &b->map_lock)
 		b->mapping = file->f_mapping;
-
-	return stream_open(inode, file);
+	return 0;
 }
 
-static int bao_release(struct inode *inode, struct file *file)
+static int bao_open(struct inode *inode, struct file *file)
+{
+	struct miscdevice *misc = file->private_data;
+	struct bao_backend *b = container_of(misc, struct bao_backend, misc);
+
+	/* misc_deregister() waits for this function, so b is there. */
+	return bao_vmm_begin(b, file) ?: stream_open(inode, file);
+}
+
+/**
+ * bao_release() - the VMM went away
+ * @inode: not used
+ * @file: the file of bao_vmm_begin()
+ *
+ * Context: may sleep.
+ * Return: 0.
+ */
+int bao_release(struct inode *inode, struct file *file)
 {
 	struct bao_backend *b = file->private_data;
 
@@ -313,7 +333,15 @@ static long bao_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return op->fn(&call);
 }
 
-static __poll_t bao_poll(struct file *file, poll_table *wait)
+/**
+ * bao_poll() - poll() of a VMM's file
+ * @file: the file of bao_vmm_begin()
+ * @wait: where to wait
+ *
+ * Context: may sleep.
+ * Return: EPOLL*.
+ */
+__poll_t bao_poll(struct file *file, poll_table *wait)
 {
 	struct bao_backend *b = file->private_data;
 	__poll_t events = 0;
@@ -327,11 +355,6 @@ static __poll_t bao_poll(struct file *file, poll_table *wait)
 	return events;
 }
 
-static int bao_mmap(struct file *file, struct vm_area_struct *vma)
-{
-	return bao_shmem_mmap(file->private_data, vma);
-}
-
 static const struct file_operations bao_fops = {
 	.owner = THIS_MODULE,
 	.open = bao_open,
@@ -339,7 +362,7 @@ static const struct file_operations bao_fops = {
 	.unlocked_ioctl = bao_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.poll = bao_poll,
-	.mmap = bao_mmap,
+	.mmap = bao_shmem_mmap,
 };
 
 /**

@@ -247,7 +247,11 @@ static int bao_probe(struct platform_device *pdev)
 	if (ret)
 		return ret;
 
-	return bao_add_backends(d, node);
+	ret = bao_add_backends(d, node);
+	if (ret)
+		return ret;
+
+	return bao_compat_add(dev, d->backends, d->nr);
 }
 
 /*

@@ -148,15 +148,16 @@ static const struct vm_operations_struct bao_vm_ops = {
 
 /**
  * bao_shmem_mmap() - map the region, or a part of it, into a VMM
- * @b: the backend
+ * @file: the VMM's file, with an address space of its own
  * @vma: the mapping, whose offset counts from the start of the region
  *
  * Context: may sleep; the mm's mmap_lock is held.
  * Return: 0, -EINVAL if it is private or not within the region, -ENODEV if the
  *	backend is gone.
  */
-int bao_shmem_mmap(struct bao_backend *b, struct vm_area_struct *vma)
+int bao_shmem_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct bao_backend *b = file->private_data;
 	unsigned long pages = resource_size(&b->shmem) >> PAGE_SHIFT;
 
 	if (READ_ONCE(b->gone))
