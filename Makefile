@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo check bench kernel tree modules clean distclean
+.PHONY: help demo check bench kernel tree patches modules clean distclean
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -27,6 +27,10 @@ tree: ## make the kernel tree with everything of this repository in it, and prin
 	@scripts/setup build
 	@scripts/kernel-tree
 
+patches: ## write the series of kernel patches [KSRC=a kernel tree] [OUT=build/patches]
+	@scripts/setup build
+	@scripts/patches "$(or $(OUT),build/patches)" "$(KSRC)"
+
 kernel: ## build a kernel [VARIANT=plain|debug|kasan|rt|bench] and print where
 	@scripts/setup build
 	@scripts/build-kernel $(or $(VARIANT),plain) "$${TMPDIR:-/tmp}/bao-kernel" && \
@@ -35,7 +39,7 @@ kernel: ## build a kernel [VARIANT=plain|debug|kasan|rt|bench] and print where
 modules: ## build the driver out of tree: KDIR=a kernel's build directory [ARCH=] [CROSS_COMPILE=]
 	@scripts/build-module "$(KDIR)" $(foreach v,ARCH CROSS_COMPILE LLVM,$(if $($v),$v=$($v)))
 
-clean: ## remove build/, where "modules" leaves the module
+clean: ## remove build/, where "modules" and "patches" leave what they make
 	rm -rf build
 
 distclean: clean ## remove the cache, too
