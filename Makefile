@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo check bench kernel tree patches modules clean distclean
+.PHONY: help demo check lint bench kernel tree patches modules clean distclean
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -17,8 +17,12 @@ help: ## list the targets
 demo: ## boot a frontend and a backend and show them at work [DISK=image] [SEED=n] [VERBOSE=1]
 	@SEED="$(SEED)" VERBOSE="$(VERBOSE)" scripts/demo "$(DISK)"
 
-check: ## run all tests [LEGS="compile debug ..."]
+check: ## run all tests [LEGS="lint debug ..."]
 	@scripts/check $(LEGS)
+
+lint: ## check the code without running it [CHECKERS="checkpatch sparse ..."]
+	@scripts/setup build check
+	@scripts/lint $(CHECKERS)
 
 bench: ## measure what a request costs, next to the least it could cost [BENCH_OUT=file.json]
 	@scripts/bench "$(BENCH_OUT)"

@@ -3,6 +3,7 @@
  * The rules of the user-space interface: structures that grow, fields that
  * must be zero, numbers that do not exist, and who may open the device
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -11,6 +12,7 @@
 
 #include "../kselftest_harness.h"
 #include "event_util.h"
+#include "uapi_layout.h"
 
 /* Any argument, with room behind it for what a later kernel may know */
 union arg {

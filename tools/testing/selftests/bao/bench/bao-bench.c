@@ -391,7 +391,7 @@ static void parse_options(int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "acn:p:b:")) != -1) {
+	while ((opt = getopt(argc, argv, "n:p:b:ac")) != -1) {
 		if (opt == 'a')
 			options.alone = true;
 		else if (opt == 'c')
