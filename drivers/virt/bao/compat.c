@@ -62,16 +62,19 @@ struct bao_compat_irqfd {
 #define BAO_COMPAT_IOEVENTFD_DEASSIGN	BIT(2)
 #define BAO_COMPAT_IRQFD_DEASSIGN	BIT(0)
 
+/* Not _IOWR() and _IOW(), which clang does not take for constants. */
+#define BAO_COMPAT_IOC(dir, nr, type) \
+	_IOC(dir, BAO_IOCTL_TYPE, nr, sizeof(type))
 #define BAO_COMPAT_GET_INFO \
-	_IOWR(BAO_IOCTL_TYPE, 1, struct bao_compat_info)
+	BAO_COMPAT_IOC(_IOC_READ | _IOC_WRITE, 1, struct bao_compat_info)
 #define BAO_COMPAT_ATTACH \
-	_IOWR(BAO_IOCTL_TYPE, 2, struct bao_compat_request)
+	BAO_COMPAT_IOC(_IOC_READ | _IOC_WRITE, 2, struct bao_compat_request)
 #define BAO_COMPAT_COMPLETE \
-	_IOW(BAO_IOCTL_TYPE, 3, struct bao_compat_request)
+	BAO_COMPAT_IOC(_IOC_WRITE, 3, struct bao_compat_request)
 #define BAO_COMPAT_IOEVENTFD \
-	_IOW(BAO_IOCTL_TYPE, 4, struct bao_compat_ioeventfd)
+	BAO_COMPAT_IOC(_IOC_WRITE, 4, struct bao_compat_ioeventfd)
 #define BAO_COMPAT_IRQFD \
-	_IOW(BAO_IOCTL_TYPE, 5, struct bao_compat_irqfd)
+	BAO_COMPAT_IOC(_IOC_WRITE, 5, struct bao_compat_irqfd)
 
 /* The numbers as they are in the programs; they contain the sizes. */
 static_assert(BAO_COMPAT_GET_INFO == 0xC020A601);
