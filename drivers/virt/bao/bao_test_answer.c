@@ -7,6 +7,7 @@
  */
 #include <kunit/test.h>
 #include <linux/limits.h>
+#include <linux/string_choices.h>
 
 #include "bao_test.h"
 
@@ -36,7 +37,7 @@ static const struct bao_complete_case bao_complete_cases[] = {
 static void bao_complete_desc(const struct bao_complete_case *c, char *desc)
 {
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s of %u bytes, %#llx",
-		 c->op == BAO_HC_READ ? "read" : "write", c->width, c->answer);
+		 str_read_write(c->op == BAO_HC_READ), c->width, c->answer);
 }
 
 KUNIT_ARRAY_PARAM(bao_complete, bao_complete_cases, bao_complete_desc);
