@@ -90,7 +90,7 @@ struct bao_ask {
  * struct bao_value - an iovalue: what a load returns
  * @addr: guest-physical address of the load
  * @value: what it returns
- * @len: the width that matches; 0 if there is none here
+ * @len: the width that matches
  */
 struct bao_value {
 	u64 addr;
@@ -174,7 +174,8 @@ struct bao_stats {
  * @waiting: requests not yet fetched, sorted by bao_slot.id
  * @in_flight: requests with the VMM
  * @kicks: ioeventfds
- * @values: iovalues
+ * @nr_values: how many iovalues there are
+ * @values: iovalues, in any order
  * @stats: counters, for sysfs
  * @slots: the table
  * @irqfd_mutex: one configuration of irqfds at a time
@@ -208,6 +209,7 @@ struct bao_backend {
 	struct list_head waiting;
 	struct list_head in_flight;
 	struct list_head kicks;
+	unsigned int nr_values;
 	struct bao_value values[BAO_MAX_VALUES];
 	struct bao_stats stats;
 	struct bao_slot slots[BAO_MAX_REQUESTS];

@@ -7,28 +7,23 @@
  * it is popped: two hypercalls, and the VMM has nothing to do. They are the
  * loads' counterpart of ioeventfds, and protected in the same way.
  *
- * There is a fixed place for each, so that to change a value, which a VMM does
+ * There is room for all of them, so that to change a value, which a VMM does
  * when its device has news, cannot fail.
  */
 #include <linux/cleanup.h>
-#include <linux/string.h>
 
 #include "bao_private.h"
 #include "hypercall.h"
 #include "trace.h"
 
-/* A width of 0 names one that is free, whatever its address. */
 static struct bao_value *bao_value_find(struct bao_backend *b, u64 addr,
 					u32 len)
 {
 	lockdep_assert_held(&b->lock);
 
-	for (int i = 0; i < BAO_MAX_VALUES; i++) {
-		struct bao_value *v = &b->values[i];
-
-		if (v->len == len && (v->addr == addr || !len))
-			return v;
-	}
+	for (unsigned int i = 0; i < b->nr_values; i++)
+		if (b->values[i].addr == addr && b->values[i].len == len)
+			return &b->values[i];
 
 	return NULL;
 }
@@ -48,7 +43,7 @@ bool bao_iovalue_load(struct bao_backend *b, struct bao_ask *ask)
 
 	lockdep_assert_held(&b->lock);
 
-	if (ask->op != BAO_OP_READ || !ask->width)
+	if (ask->op != BAO_OP_READ)
 		return false;
 
 	v = bao_value_find(b, ask->addr, ask->width);
@@ -68,10 +63,10 @@ static int bao_iovalue_assign(struct bao_backend *b,
 
 	scoped_guard(spinlock_irqsave, &b->lock) {
 		v = bao_value_find(b, args->addr, args->len);
-		if (!v)
-			v = bao_value_find(b, 0, 0);
-		if (!v)
+		if (!v && b->nr_values == BAO_MAX_VALUES)
 			return -ENOSPC;
+		if (!v)
+			v = &b->values[b->nr_values++];
 		*v = (struct bao_value) {
 			.addr = args->addr,
 			.value = args->value,
@@ -91,7 +86,7 @@ static int bao_iovalue_deassign(struct bao_backend *b,
 		v = bao_value_find(b, args->addr, args->len);
 		if (!v)
 			return -ENOENT;
-		v->len = 0;
+		*v = b->values[--b->nr_values];
 	}
 
 	return 0;
@@ -145,5 +140,5 @@ int bao_iovalue_config(struct bao_backend *b, const struct bao_iovalue *args)
 void bao_iovalue_release(struct bao_backend *b)
 {
 	scoped_guard(spinlock_irqsave, &b->lock)
-		memset(b->values, 0, sizeof(b->values));
+		b->nr_values = 0;
 }
