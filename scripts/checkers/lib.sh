@@ -92,12 +92,13 @@ all_excuses_needed() {
 }
 
 # The warnings of a build that are about our files, for "judge". What the kernel's
-# own headers are warned of is none of ours. Nor can modpost look up symbols where
-# no kernel is built. usage: compiler_findings LOG
+# own headers are warned of is none of ours, nor are other drivers' dependencies.
+# And modpost cannot look up symbols where no kernel is built. usage: compiler_findings LOG
 compiler_findings() {
 	sed -nE -e 's#^.*\b((drivers/virt|include/uapi/linux)/bao[^:]*):[0-9:]* *((warning|error): .*)#\1: \3#p' \
 		-e '/^(WARNING|ERROR|modpost): /p' "$1" | sort -u |
-		grep -vE '(Module.symvers|vmlinux.o)[ "].*is missing|undefined!|suppressed [0-9]+ unresolved' ||
+		grep -vE '(Module.symvers|vmlinux.o)[ "].*is missing|undefined!|suppressed [0-9]+ unresolved' |
+		grep -vE 'unmet direct dependencies detected for ([^B]|B[^A]|BA[^O])' ||
 		true
 }
 
