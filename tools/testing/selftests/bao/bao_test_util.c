@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -495,4 +497,27 @@ unsigned int bao_log_count(int fd, const char *must, const char *also)
 		nr += strstr(text, must) && (!also || strstr(text, also));
 	}
 	return nr;
+}
+
+static sigjmp_buf on_sigbus;
+
+static void catch_sigbus(int sig)
+{
+	siglongjmp(on_sigbus, 1);
+}
+
+/* Whether a store to mapped memory raises SIGBUS. */
+bool bao_raises_sigbus(char *p)
+{
+	struct sigaction action = { .sa_handler = catch_sigbus };
+	struct sigaction saved;
+	bool raised = true;
+
+	sigaction(SIGBUS, &action, &saved);
+	if (!sigsetjmp(on_sigbus, 1)) {
+		__atomic_store_n(p, 1, __ATOMIC_SEQ_CST);
+		raised = false;
+	}
+	sigaction(SIGBUS, &saved, NULL);
+	return raised;
 }

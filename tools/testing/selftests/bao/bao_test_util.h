@@ -67,6 +67,7 @@ int bao_serve(int fd, struct bao_serve *s,
 int bao_complete(int fd, u64 id, u64 value);
 int bao_fetch(int fd, struct bao_request *requests, unsigned int nr);
 bool bao_poll_in(int fd);
+bool bao_raises_sigbus(char *p);
 
 /* The frontend's side: bed_client.c */
 

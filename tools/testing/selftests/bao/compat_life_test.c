@@ -6,7 +6,6 @@
  */
 #include <poll.h>
 #include <signal.h>
-#include <setjmp.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -408,28 +407,6 @@ TEST_F(dm, calls_after_unbind)
 	close(ev);
 }
 
-static sigjmp_buf on_sigbus;
-
-static void catch_sigbus(int sig)
-{
-	siglongjmp(on_sigbus, 1);
-}
-
-static bool raises_sigbus(char *p)
-{
-	struct sigaction action = { .sa_handler = catch_sigbus };
-	struct sigaction saved;
-	bool raised = true;
-
-	sigaction(SIGBUS, &action, &saved);
-	if (!sigsetjmp(on_sigbus, 1)) {
-		__atomic_store_n(p, 1, __ATOMIC_SEQ_CST);
-		raised = false;
-	}
-	sigaction(SIGBUS, &saved, NULL);
-	return raised;
-}
-
 TEST_F(dm, unbind_takes_the_mapping_back)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
@@ -439,12 +416,12 @@ TEST_F(dm, unbind_takes_the_mapping_back)
 	ASSERT_NE(MAP_FAILED, p);
 	/* A second one that is refused does not make the driver forget it. */
 	EXPECT_EQ(-EBUSY, dm_open(0));
-	EXPECT_FALSE(raises_sigbus(p));
+	EXPECT_FALSE(bao_raises_sigbus(p));
 	ASSERT_EQ(0, bao_unbind());
-	EXPECT_TRUE(raises_sigbus(p));
-	EXPECT_TRUE(raises_sigbus(p + page));
+	EXPECT_TRUE(bao_raises_sigbus(p));
+	EXPECT_TRUE(bao_raises_sigbus(p + page));
 	ASSERT_EQ(0, bao_bind(bao_device()));
-	EXPECT_TRUE(raises_sigbus(p));
+	EXPECT_TRUE(bao_raises_sigbus(p));
 	munmap(p, 2 * page);
 }
 

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -249,28 +247,6 @@ TEST_F(map, child_has_it_too)
 	munmap(p, self->page);
 }
 
-static sigjmp_buf on_sigbus;
-
-static void catch_sigbus(int sig)
-{
-	siglongjmp(on_sigbus, 1);
-}
-
-static bool raises_sigbus(char *p)
-{
-	struct sigaction action = { .sa_handler = catch_sigbus };
-	struct sigaction saved;
-	bool raised = true;
-
-	sigaction(SIGBUS, &action, &saved);
-	if (!sigsetjmp(on_sigbus, 1)) {
-		__atomic_store_n(p, 1, __ATOMIC_SEQ_CST);
-		raised = false;
-	}
-	sigaction(SIGBUS, &saved, NULL);
-	return raised;
-}
-
 /* System calls that touch the memory fail as well. */
 static bool kernel_sees_efault(char *p)
 {
@@ -286,18 +262,18 @@ TEST_F(map, unbind_takes_it_back)
 
 	ASSERT_NE(MAP_FAILED, p);
 	/* One page that was touched, and one far away that was not */
-	EXPECT_FALSE(raises_sigbus(p));
+	EXPECT_FALSE(bao_raises_sigbus(p));
 	ASSERT_EQ(0, bao_unbind());
 
-	EXPECT_TRUE(raises_sigbus(p));
-	EXPECT_TRUE(raises_sigbus(p + size - 1));
+	EXPECT_TRUE(bao_raises_sigbus(p));
+	EXPECT_TRUE(bao_raises_sigbus(p + size - 1));
 	EXPECT_TRUE(kernel_sees_efault(p));
 	EXPECT_EQ(MAP_FAILED, map_shared(self->fd, self->page, 0));
 	EXPECT_EQ(ENODEV, errno);
 
 	/* The next driver's memory is not the old VMM's. */
 	ASSERT_EQ(0, bao_bind(bao_device()));
-	EXPECT_TRUE(raises_sigbus(p));
+	EXPECT_TRUE(bao_raises_sigbus(p));
 	munmap(p, size);
 }
 
