@@ -309,6 +309,11 @@ static bool signal_until_done(struct poller *p)
 	})) && join(p);
 }
 
+/*
+ * A thread that was polling when the signal came has not slept. Only a round
+ * without a sleep shows that: on a slow machine the budget may be over, and on
+ * PREEMPT_RT the sender can hold a lock that the receipt of a signal needs.
+ */
 TEST_F_TIMEOUT(poll, signal_ends_it, 60)
 {
 	struct sigaction act = { .sa_handler = ignore };
@@ -325,10 +330,7 @@ TEST_F_TIMEOUT(poll, signal_ends_it, 60)
 		ASSERT_TRUE(start(&p));
 		ASSERT_TRUE(signal_until_done(&p));
 		EXPECT_EQ(-EINTR, p.ret);
-		if (!p.in_time)
-			continue;
-		EXPECT_EQ(0, p.sleeps);
-		good++;
+		good += p.in_time && !p.sleeps;
 	}
 	EXPECT_EQ(ROUNDS, good);
 	EXPECT_TRUE(bao_reaches_vmm(0, self->fd, frontend_read(0, BAO_ADDR,
