@@ -26,7 +26,7 @@ static void bao_backend_free(struct kref *kref)
 {
 	struct bao_backend *b = container_of(kref, struct bao_backend, kref);
 
-	mutex_destroy(&b->irqfd_mutex);
+	mutex_destroy(&b->eventfd_mutex);
 	mutex_destroy(&b->map_lock);
 	kfree(b);
 }
@@ -55,7 +55,7 @@ static struct bao_backend *bao_backend_alloc(struct device *dev, u32 id)
 	snprintf(b->nodename, sizeof(b->nodename), "bao/backend%u", id);
 	kref_init(&b->kref);
 	mutex_init(&b->map_lock);
-	mutex_init(&b->irqfd_mutex);
+	mutex_init(&b->eventfd_mutex);
 	spin_lock_init(&b->irqfd_lock);
 	INIT_LIST_HEAD(&b->irqfds);
 	bao_table_init(b);
@@ -90,9 +90,11 @@ static int bao_backend_start_thread(struct bao_backend *b)
 /* After bao_set_gone(), so that nobody queues anything any more. */
 static void bao_backend_stop_thread(struct bao_backend *b)
 {
-	/* It may be about to queue itself, which this prevents. */
+	/* They may be about to queue themselves, which this prevents. */
 	kthread_cancel_delayed_work_sync(&b->drain);
+	kthread_cancel_delayed_work_sync(&b->delivery);
 	kthread_destroy_worker(b->worker);
+	bao_deliver(b);
 }
 
 /*

@@ -8,16 +8,18 @@
  *     bao_backend.map_lock	against unbind while a page is mapped
  *       the mm's locks for mapping and unmapping a page
  *
- *   bao_backend.irqfd_mutex	configuration of irqfds
+ *   bao_backend.eventfd_mutex	configuration of ioeventfds and irqfds
  *     an eventfd's wait queue lock
  *       bao_backend.irqfd_lock	the list of irqfds
  *
- *   bao_backend.lock		requests, ioeventfds and iovalues; taken in
- *				interrupts
+ *   bao_backend.deliver_lock	delivery of what has arrived, on PREEMPT_RT
  *     an eventfd's wait queue lock
+ *     bao_backend.lock		requests and iovalues; raw, taken in interrupts
+ *       an eventfd's wait queue lock, but not on PREEMPT_RT
  *
- * bao_backend.wait is woken with none of them held.
- * The chains never meet, and nothing that touches user memory runs under them.
+ * bao_backend.wait is woken with none of them held but deliver_lock.
+ * The chains meet only in an eventfd's wait queue lock. Nothing that touches user
+ * memory runs under them.
  */
 #ifndef BAO_PRIVATE_H
 #define BAO_PRIVATE_H
@@ -39,6 +41,7 @@
 #include <linux/wait.h>
 
 struct attribute_group;
+struct bao_kick;
 struct device;
 struct vm_area_struct;
 
@@ -65,7 +68,7 @@ struct vm_area_struct;
  * Requests taken up in one go, which bounds the time in one hard interrupt and
  * the time between two chances of the draining thread to yield.
  */
-#define BAO_DRAIN_BUDGET	16
+#define BAO_DRAIN_BUDGET	(IS_ENABLED(CONFIG_PREEMPT_RT) ? 4 : 16)
 
 /**
  * struct bao_ask - a request as the hypervisor hands it over
@@ -101,11 +104,14 @@ struct bao_value {
 /**
  * enum bao_slot_state - where a request is in its life
  * @BAO_SLOT_FREE: no request; on bao_backend.free
- * @BAO_SLOT_WAITING: popped from the hypervisor; on bao_backend.waiting
+ * @BAO_SLOT_ARRIVED: popped from the hypervisor and, if a kick, answered; on
+ *	bao_backend.arrived, with PREEMPT_RT only
+ * @BAO_SLOT_WAITING: to be fetched; on bao_backend.waiting
  * @BAO_SLOT_IN_FLIGHT: with the VMM; on bao_backend.in_flight
  */
 enum bao_slot_state {
 	BAO_SLOT_FREE,
+	BAO_SLOT_ARRIVED,
 	BAO_SLOT_WAITING,
 	BAO_SLOT_IN_FLIGHT,
 };
@@ -116,6 +122,8 @@ enum bao_slot_state {
  * @id: bao_request.id. Grows with the order of arrival; modulo
  *	BAO_MAX_REQUESTS it is the slot's index.
  * @ask: the request
+ * @kick: what to signal for it, while it is BAO_SLOT_ARRIVED; NULL if it is for
+ *	the VMM
  * @state: enum bao_slot_state
  * @flags: bao_request.flags
  */
@@ -123,6 +131,7 @@ struct bao_slot {
 	struct list_head link;
 	u64 id;
 	struct bao_ask ask;
+	struct bao_kick *kick;
 	enum bao_slot_state state;
 	u32 flags;
 };
@@ -159,26 +168,29 @@ struct bao_stats {
  * @irq: the interrupt that says that requests wait in the hypervisor. It stays
  *	enabled from request_irq() to free_irq(): Bao drops the active state of
  *	a line that is masked while active, and never raises it again.
- * @worker: the thread that drains what the interrupt handler leaves over
- * @drain: what @worker does
+ * @worker: the thread that does what the interrupt handler leaves over
+ * @drain: how it drains
+ * @delivery: how it delivers what has arrived, on PREEMPT_RT
  * @deferred: @worker drains, and the interrupt handler only wakes it
  * @kref: held by the driver and by the open file
  * @opened: bit 0 is set while a VMM has the file open
  * @wait: threads in SERVE and poll
+ * @deliver_lock: one at a time delivers what has arrived
  * @lock: protects what follows, down to @slots
  * @gone: the driver has let go of the device. Set once.
  * @stalled: requests may wait in the hypervisor for a slot to become free
  * @polling: threads that poll, and take a request without being woken
  * @arrivals: requests popped so far, for bao_slot.id
  * @free: slots without a request
+ * @arrived: what bao_deliver() has to deliver, oldest first
  * @waiting: requests not yet fetched, sorted by bao_slot.id
  * @in_flight: requests with the VMM
- * @kicks: ioeventfds
  * @nr_values: how many iovalues there are
  * @values: iovalues, in any order
  * @stats: counters, for sysfs
  * @slots: the table
- * @irqfd_mutex: one configuration of irqfds at a time
+ * @kicks: ioeventfds; changed under @lock and @eventfd_mutex, read under either
+ * @eventfd_mutex: one configuration of ioeventfds and irqfds at a time
  * @irqfd_lock: protects @irqfds; who takes an irqfd off the list ends it
  * @irqfds: eventfds that raise the frontend's interrupt
  * @map_lock: protects @mapping, and the mapping of a page against unbind
@@ -195,26 +207,29 @@ struct bao_backend {
 	int irq;
 	struct kthread_worker *worker;
 	struct kthread_delayed_work drain;
+	struct kthread_delayed_work delivery;
 	bool deferred;
 	struct kref kref;
 	unsigned long opened;
 	wait_queue_head_t wait;
+	spinlock_t deliver_lock;	/* delivery */
 
-	spinlock_t lock;	/* the request table, down to slots */
+	raw_spinlock_t lock;	/* the request table, down to slots */
 	bool gone;
 	bool stalled;
 	unsigned int polling;
 	u64 arrivals;
 	struct list_head free;
+	struct list_head arrived;
 	struct list_head waiting;
 	struct list_head in_flight;
-	struct list_head kicks;
 	unsigned int nr_values;
 	struct bao_value values[BAO_MAX_VALUES];
 	struct bao_stats stats;
 	struct bao_slot slots[BAO_MAX_REQUESTS];
 
-	struct mutex irqfd_mutex;	/* configuration of irqfds */
+	struct list_head kicks;
+	struct mutex eventfd_mutex;	/* configuration of kicks and irqfds */
 	spinlock_t irqfd_lock;	/* irqfds */
 	struct list_head irqfds;
 
@@ -267,11 +282,15 @@ void bao_shmem_zap(struct bao_backend *b);
 bool bao_drain(struct bao_backend *b);
 void bao_drain_soon(struct bao_backend *b);
 void bao_drain_work(struct kthread_work *work);
+void bao_deliver(struct bao_backend *b);
+void bao_delivery_work(struct kthread_work *work);
 irqreturn_t bao_interrupt(int irq, void *data);
 int bao_check_hypervisor(struct bao_backend *b);
 
 /* request.c */
 void bao_table_init(struct bao_backend *b);
+void bao_free_slot(struct bao_backend *b, struct bao_slot *slot);
+void bao_accept(struct bao_backend *b, struct bao_slot *slot);
 bool bao_queue(struct bao_backend *b, struct bao_slot *slot);
 void bao_poll_begin(struct bao_backend *b);
 void bao_poll_end(struct bao_backend *b);
@@ -287,7 +306,9 @@ int bao_notify(struct bao_backend *b);
 void bao_count_error(struct bao_backend *b, u64 op, u64 hv_id, s64 status);
 
 /* ioeventfd.c */
-bool bao_ioeventfd_kick(struct bao_backend *b, const struct bao_ask *ask);
+struct bao_kick *bao_ioeventfd_kick(struct bao_backend *b,
+				    const struct bao_ask *ask);
+void bao_ioeventfd_signal(struct bao_kick *kick);
 int bao_ioeventfd_config(struct bao_backend *b,
 			 const struct bao_ioeventfd *args);
 void bao_ioeventfd_release(struct bao_backend *b);

@@ -90,7 +90,7 @@ struct bao_fake {
 	struct kthread_work gate_work;
 	struct completion gate;
 
-	spinlock_t lock;	/* the model, that is all below */
+	raw_spinlock_t lock;	/* the model, that is all below */
 	struct bao_fake_request pool[BAO_FAKE_POOL];
 	struct list_head pending;
 	unsigned int pushed;
@@ -116,6 +116,7 @@ void bao_fake_close_gate(struct bao_fake *f);
 void bao_fake_open_gate(struct bao_fake *f);
 void bao_fake_settle(struct bao_fake *f);
 struct bao_request bao_fake_fetch(struct bao_fake *f, u64 addr);
+bool bao_fake_drain(struct bao_fake *f);
 u64 bao_fake_push_and_drain(struct bao_fake *f, unsigned int nr);
 struct bao_request bao_fake_push_and_fetch(struct bao_fake *f, u64 op);
 

@@ -120,7 +120,7 @@ static s64 bao_fake_hypercall(struct bao_backend *b, u64 op, u64 value,
 	struct bao_fake *f = container_of(b, struct bao_fake, b);
 	s64 status;
 
-	scoped_guard(spinlock_irqsave, &f->lock)
+	scoped_guard(raw_spinlock_irqsave, &f->lock)
 		status = bao_fake_call(f, op, value, hv_id, ask);
 
 	return status;
@@ -151,7 +151,7 @@ u64 bao_fake_push(struct bao_fake *f, u64 op, unsigned int width, u64 value)
 {
 	struct bao_fake_request *r;
 
-	scoped_guard(spinlock_irqsave, &f->lock) {
+	scoped_guard(raw_spinlock_irqsave, &f->lock) {
 		r = bao_fake_alloc(f);
 		if (!r)
 			return 0;
@@ -297,6 +297,20 @@ struct bao_request bao_fake_fetch(struct bao_fake *f, u64 addr)
 }
 
 /**
+ * bao_fake_drain() - drain, and deliver what that leaves to the thread
+ * @f: the fake
+ *
+ * Return: what bao_drain() does.
+ */
+bool bao_fake_drain(struct bao_fake *f)
+{
+	bool more = bao_drain(&f->b);
+
+	bao_deliver(&f->b);
+	return more;
+}
+
+/**
  * bao_fake_push_and_drain() - requests of all widths that reach the table
  * @f: the fake
  * @nr: how many; what the table cannot hold stays in the hypervisor
@@ -307,7 +321,7 @@ u64 bao_fake_push_and_drain(struct bao_fake *f, unsigned int nr)
 {
 	u64 first = bao_fake_push_many(f, nr);
 
-	while (bao_drain(&f->b))
+	while (bao_fake_drain(f))
 		;
 	return first;
 }
@@ -323,7 +337,7 @@ struct bao_request bao_fake_push_and_fetch(struct bao_fake *f, u64 op)
 {
 	u64 addr = bao_fake_push(f, op, 4, 1);
 
-	bao_drain(&f->b);
+	bao_fake_drain(f);
 	return bao_fake_fetch(f, addr);
 }
 
@@ -342,7 +356,7 @@ int bao_fake_init(struct kunit *test)
 
 	f->test = test;
 	f->undefined = BAO_STATUS_INVALID;
-	spin_lock_init(&f->lock);
+	raw_spin_lock_init(&f->lock);
 	INIT_LIST_HEAD(&f->pending);
 	init_completion(&f->gate);
 	kthread_init_work(&f->gate_work, bao_fake_wait_for_gate);
@@ -366,7 +380,9 @@ void bao_fake_stop(struct bao_fake *f)
 	bao_set_gone(&f->b);
 	complete_all(&f->gate);
 	kthread_cancel_delayed_work_sync(&f->b.drain);
+	kthread_cancel_delayed_work_sync(&f->b.delivery);
 	kthread_destroy_worker(f->b.worker);
+	bao_deliver(&f->b);
 	f->b.worker = NULL;
 }
 

@@ -98,7 +98,7 @@ static void bao_walk_push(struct bao_walk *w)
 {
 	bool rush = w->step / 512 % 2;
 	unsigned long flags;
-	unsigned int nr = bao_walk_below(w, rush ? 2 * BAO_DRAIN_BUDGET : 8);
+	unsigned int nr = bao_walk_below(w, rush ? 32 : 8);
 
 	for (; nr && w->nr < BAO_FAKE_POOL; nr--)
 		w->requests[w->nr++] = (struct bao_walk_request) {

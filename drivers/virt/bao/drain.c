@@ -3,8 +3,9 @@
  * Bao I/O dispatcher: from the interrupt to the request table
  *
  * Interrupts coalesce, so each makes the driver ask for requests until nothing
- * is pending. The handler does as much of it as its limits allow, and leaves
- * the rest to the backend's thread. There are three limits:
+ * is pending. What needs no VMM is answered as soon as it is popped. The handler
+ * does as much of it as its limits allow, and leaves the rest to the backend's
+ * thread. There are three limits:
  *
  *  - on the requests of one interrupt;
  *  - on the share of a CPU that the interrupts of all backends take together,
@@ -12,9 +13,15 @@
  *    other;
  *  - the table: what it has no room for stays in the hypervisor until a slot
  *    is free.
+ *
+ * To wake a VMM or to signal an eventfd takes locks that sleep on PREEMPT_RT. A
+ * hard interrupt cannot do it there, but it can ask and answer. So there what
+ * has been popped is delivered by the thread, in the same order.
  */
 #include <linux/cleanup.h>
 #include <linux/device.h>
+#include <linux/irqflags.h>
+#include <linux/lockdep.h>
 #include <linux/percpu.h>
 #include <linux/sched/clock.h>
 #include <linux/time64.h>
@@ -23,21 +30,50 @@
 #include "hypercall.h"
 
 /*
- * Moves one request from the hypervisor into the table, and says whether more
- * are pending. Returns what the ASK did, or BAO_STATUS_EMPTY without an ASK if
- * there is no room for a request.
+ * Without PREEMPT_RT a spinlock_t spins, and is fine in interrupts and below a
+ * raw spinlock. lockdep, which checks for both kinds of kernels, must be told.
+ */
+static DEFINE_WAIT_OVERRIDE_MAP(bao_not_rt_map, LD_WAIT_CONFIG);
+
+static void bao_signal_now(struct bao_kick *kick)
+{
+	lock_map_acquire_try(&bao_not_rt_map);
+	bao_ioeventfd_signal(kick);
+	lock_map_release(&bao_not_rt_map);
+}
+
+static void bao_wake_now(struct bao_backend *b)
+{
+	lock_map_acquire_try(&bao_not_rt_map);
+	wake_up(&b->wait);
+	lock_map_release(&bao_not_rt_map);
+}
+
+/* Lets the thread deliver what has been popped into a slot. */
+static void bao_deliver_later(struct bao_backend *b, struct bao_slot *slot)
+{
+	slot->state = BAO_SLOT_ARRIVED;
+	list_move_tail(&slot->link, &b->arrived);
+	kthread_queue_work(b->worker, &b->delivery.work);
+}
+
+/*
+ * Moves one request from the hypervisor into the table, unless it can be
+ * answered at once, and says whether more are pending. Returns what the ASK did,
+ * or BAO_STATUS_EMPTY without an ASK if there is no room for a request.
  *
  * The ASK is made under the lock, so that two CPUs that drain at once cannot
- * swap two requests' places. A slot is secured before it: what has been popped
- * cannot be put back.
+ * swap two requests' places. Nor can the next request of a vCPU that kicked
+ * reach a VMM before the kick has been signalled. A slot is secured first: what
+ * has been popped cannot be put back.
  */
 static s64 bao_pop(struct bao_backend *b, bool *more)
 {
 	struct bao_slot *slot;
+	bool wake = false;
 	s64 status;
-	bool wake;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
 		if (b->gone)
 			return BAO_STATUS_EMPTY;
 
@@ -51,15 +87,70 @@ static s64 bao_pop(struct bao_backend *b, bool *more)
 			return status;
 
 		*more = slot->ask.more;
-		if (bao_ioeventfd_kick(b, &slot->ask) ||
-		    bao_iovalue_load(b, &slot->ask))
+		if (bao_iovalue_load(b, &slot->ask))
 			return BAO_STATUS_OK;
-		wake = bao_queue(b, slot);
+		slot->kick = bao_ioeventfd_kick(b, &slot->ask);
+		if (!slot->kick)
+			bao_accept(b, slot);
+
+		if (IS_ENABLED(CONFIG_PREEMPT_RT))
+			bao_deliver_later(b, slot);
+		else if (slot->kick)
+			bao_signal_now(slot->kick);
+		else
+			wake = bao_queue(b, slot);
 	}
 
 	if (wake)
-		wake_up(&b->wait);
+		bao_wake_now(b);
 	return BAO_STATUS_OK;
+}
+
+static bool bao_deliver_one(struct bao_backend *b)
+{
+	struct bao_kick *kick;
+	struct bao_slot *slot;
+	bool wake = false;
+
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
+		slot = list_first_entry_or_null(&b->arrived, typeof(*slot),
+						link);
+		if (!slot)
+			return false;
+
+		kick = slot->kick;
+		if (kick)
+			bao_free_slot(b, slot);
+		else
+			wake = bao_queue(b, slot);
+	}
+
+	if (kick)
+		bao_ioeventfd_signal(kick);
+	if (wake)
+		wake_up(&b->wait);
+	return true;
+}
+
+/**
+ * bao_deliver() - signal the kicks and queue the requests that have arrived
+ * @b: the backend
+ *
+ * At least what had arrived before the call is delivered when it returns.
+ * Without PREEMPT_RT nothing ever waits for it.
+ *
+ * Context: may sleep.
+ */
+void bao_deliver(struct bao_backend *b)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		return;
+
+	/* One at a time, so that nothing overtakes a signal. */
+	guard(spinlock)(&b->deliver_lock);
+	for (int i = 0; i < BAO_MAX_REQUESTS; i++)
+		if (!bao_deliver_one(b))
+			break;
 }
 
 /**
@@ -69,7 +160,7 @@ static s64 bao_pop(struct bao_backend *b, bool *more)
  * Stops after BAO_DRAIN_BUDGET requests, when nothing is pending, and when the
  * table is full, in which case the next slot to become free starts again.
  *
- * Context: any but, on PREEMPT_RT, a hard interrupt.
+ * Context: any.
  * Return: true if the budget ended it, so that more may be pending.
  */
 bool bao_drain(struct bao_backend *b)
@@ -130,17 +221,20 @@ static DEFINE_PER_CPU(struct bao_cpu_time, bao_cpu_time);
 
 static bool bao_cpu_time_is_up(u64 now)
 {
-	struct bao_cpu_time *t = get_cpu_ptr(&bao_cpu_time);
-	bool up;
+	struct bao_cpu_time *t = this_cpu_ptr(&bao_cpu_time);
+
+	lockdep_assert_irqs_disabled();
 
 	if (now - t->start >= BAO_CPU_PERIOD_NS) {
 		t->start = now;
 		t->used = 0;
 	}
-	up = t->used >= BAO_CPU_LIMIT_NS;
+	return t->used >= BAO_CPU_LIMIT_NS;
+}
 
-	put_cpu_ptr(&bao_cpu_time);
-	return up;
+static void bao_charge_cpu(u64 start)
+{
+	this_cpu_add(bao_cpu_time.used, local_clock() - start);
 }
 
 /* Returns what bao_drain() does, and charges this CPU for it. */
@@ -148,8 +242,39 @@ static bool bao_drain_with_priority(struct bao_backend *b, u64 start)
 {
 	bool more = bao_drain(b);
 
-	this_cpu_add(bao_cpu_time.used, local_clock() - start);
+	bao_charge_cpu(start);
 	return more;
+}
+
+/* For the thread, which has the priority of an interrupt on PREEMPT_RT. */
+static bool bao_thread_time_is_up(u64 *start)
+{
+	guard(irqsave)();
+	*start = local_clock();
+	return bao_cpu_time_is_up(*start);
+}
+
+/**
+ * bao_delivery_work() - bao_deliver(), on PREEMPT_RT
+ * @work: &bao_backend.delivery
+ *
+ * If its time is up the table fills, and what then comes stays in the hypervisor.
+ *
+ * Context: the backend's own thread.
+ */
+void bao_delivery_work(struct kthread_work *work)
+{
+	struct bao_backend *b = container_of(work, struct bao_backend,
+					     delivery.work);
+	u64 start;
+
+	if (bao_thread_time_is_up(&start)) {
+		kthread_queue_delayed_work(b->worker, &b->delivery, 1);
+		return;
+	}
+
+	bao_deliver(b);
+	bao_charge_cpu(start);
 }
 
 /**
@@ -178,11 +303,11 @@ void bao_drain_work(struct kthread_work *work)
 	struct bao_backend *b = container_of(work, struct bao_backend,
 					     drain.work);
 	bool rt = IS_ENABLED(CONFIG_PREEMPT_RT);
-	u64 now = local_clock();
+	u64 start;
 
-	if (rt && bao_cpu_time_is_up(now))
+	if (rt && bao_thread_time_is_up(&start))
 		kthread_queue_delayed_work(b->worker, &b->drain, 1);
-	else if (rt ? bao_drain_with_priority(b, now) : bao_drain(b))
+	else if (rt ? bao_drain_with_priority(b, start) : bao_drain(b))
 		bao_drain_soon(b);
 	else
 		WRITE_ONCE(b->deferred, false);
@@ -195,28 +320,13 @@ static void bao_defer(struct bao_backend *b)
 	bao_drain_soon(b);
 }
 
-static void bao_drain_in_interrupt(struct bao_backend *b, u64 start)
-{
-	/*
-	 * Without PREEMPT_RT a spinlock_t spins, and is fine here. lockdep,
-	 * which checks for both kinds of kernels, must be told.
-	 */
-	static DEFINE_WAIT_OVERRIDE_MAP(bao_not_rt_map, LD_WAIT_CONFIG);
-
-	lock_map_acquire_try(&bao_not_rt_map);
-	if (bao_drain_with_priority(b, start))
-		bao_defer(b);
-	lock_map_release(&bao_not_rt_map);
-}
-
 /**
  * bao_interrupt() - requests wait in the hypervisor, or did a moment ago
  * @irq: the interrupt
  * @data: the backend
  *
  * While the thread is at work the handler only makes sure that it looks once
- * more. PREEMPT_RT has no lock for a hard interrupt that could also wake a VMM,
- * so there the thread does all of it.
+ * more.
  *
  * Context: hard interrupt, whatever the kernel was told about threads: a
  *	handler that is made to run in a thread has its line masked meanwhile.
@@ -228,11 +338,9 @@ irqreturn_t bao_interrupt(int irq, void *data)
 	struct bao_backend *b = data;
 	u64 now = local_clock();
 
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || READ_ONCE(b->deferred) ||
-	    bao_cpu_time_is_up(now))
+	if (READ_ONCE(b->deferred) || bao_cpu_time_is_up(now) ||
+	    bao_drain_with_priority(b, now))
 		bao_defer(b);
-	else
-		bao_drain_in_interrupt(b, now);
 
 	return IRQ_HANDLED;
 }

@@ -7,11 +7,11 @@
  * and then, and passed on through an eventfd: two hypercalls, and nobody is
  * woken before the frontend runs again.
  *
- * The list is protected by the backend's lock, which whoever drains holds
- * anyway, and not by RCU. That keeps the order of things: the next request of
- * the vCPU that kicked can be popped only after the kick has been signalled,
- * whichever CPU pops it. And once a deassignment returns there are no more
- * signals, without a grace period.
+ * Whoever drains looks through the list under the backend's lock, which the ASK
+ * needs anyway, and not under RCU: to remove an ioeventfd would then take a grace
+ * period, and a frontend may be waiting for it, as its devices are reset in a
+ * request. A configuration looks through it under a mutex, and has the lock only
+ * for a moment.
  */
 #include <linux/cleanup.h>
 #include <linux/eventfd.h>
@@ -62,41 +62,59 @@ static bool bao_kicks_equal(const struct bao_kick *a, const struct bao_kick *b)
 	       a->any_data == b->any_data && a->data == b->data;
 }
 
+static struct bao_kick *bao_kick_find(struct bao_backend *b,
+				      const struct bao_ask *ask)
+{
+	struct bao_kick *kick;
+
+	lockdep_assert_held(&b->lock);
+
+	list_for_each_entry(kick, &b->kicks, link)
+		if (bao_kick_matches(kick, ask))
+			return kick;
+
+	return NULL;
+}
+
 /**
  * bao_ioeventfd_kick() - complete a request that is a kick
  * @b: the backend, whose lock the caller holds
  * @ask: the request, just popped
  *
- * Completes it first and signals then, so that nothing that the signal sets
+ * It is completed before it is signalled, so that nothing that the signal sets
  * off delays the frontend.
  *
- * Context: any but, on PREEMPT_RT, a hard interrupt.
- * Return: false if the request is still to be served: no ioeventfd matches, or
- *	the hypervisor did not complete it.
+ * Context: any. Before the caller drops the lock the kick must be signalled, or
+ *	be where bao_deliver() will find it.
+ * Return: what is to be signalled; NULL if the request is still to be served:
+ *	no ioeventfd matches, or the hypervisor did not complete it.
  */
-bool bao_ioeventfd_kick(struct bao_backend *b, const struct bao_ask *ask)
+struct bao_kick *bao_ioeventfd_kick(struct bao_backend *b,
+				    const struct bao_ask *ask)
 {
 	struct bao_kick *kick;
-	s64 status;
-
-	lockdep_assert_held(&b->lock);
 
 	if (ask->op != BAO_OP_WRITE)
-		return false;
+		return NULL;
 
-	list_for_each_entry(kick, &b->kicks, link) {
-		if (!bao_kick_matches(kick, ask))
-			continue;
-		status = bao_answer(b, ask, 0);
-		if (!bao_is_over(status))
-			return false;
-		trace_bao_kick(b->id, 0, ask);
-		b->stats.kicks++;
-		eventfd_signal(kick->ctx);
-		return true;
-	}
+	kick = bao_kick_find(b, ask);
+	if (!kick || !bao_is_over(bao_answer(b, ask, 0)))
+		return NULL;
 
-	return false;
+	trace_bao_kick(b->id, 0, ask);
+	b->stats.kicks++;
+	return kick;
+}
+
+/**
+ * bao_ioeventfd_signal() - tell of a kick that has been completed
+ * @kick: what bao_ioeventfd_kick() returned
+ *
+ * Context: any but, on PREEMPT_RT, a hard interrupt.
+ */
+void bao_ioeventfd_signal(struct bao_kick *kick)
+{
+	eventfd_signal(kick->ctx);
 }
 
 static int bao_ioeventfd_link(struct bao_backend *b, struct bao_kick *new)
@@ -104,16 +122,17 @@ static int bao_ioeventfd_link(struct bao_backend *b, struct bao_kick *new)
 	struct bao_kick *kick;
 	unsigned int nr = 0;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
-		list_for_each_entry(kick, &b->kicks, link) {
-			if (bao_kicks_collide(kick, new))
-				return -EEXIST;
-			if (++nr == BAO_MAX_EVENTFDS)
-				return -ENOSPC;
-		}
-		list_add_tail(&new->link, &b->kicks);
+	guard(mutex)(&b->eventfd_mutex);
+
+	list_for_each_entry(kick, &b->kicks, link) {
+		if (bao_kicks_collide(kick, new))
+			return -EEXIST;
+		if (++nr == BAO_MAX_EVENTFDS)
+			return -ENOSPC;
 	}
 
+	scoped_guard(raw_spinlock_irqsave, &b->lock)
+		list_add_tail(&new->link, &b->kicks);
 	return 0;
 }
 
@@ -137,18 +156,20 @@ static struct bao_kick *bao_ioeventfd_unlink(struct bao_backend *b,
 {
 	struct bao_kick *kick;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
-		list_for_each_entry(kick, &b->kicks, link) {
-			if (!bao_kicks_equal(kick, like))
-				continue;
+	guard(mutex)(&b->eventfd_mutex);
+
+	list_for_each_entry(kick, &b->kicks, link) {
+		if (!bao_kicks_equal(kick, like))
+			continue;
+		scoped_guard(raw_spinlock_irqsave, &b->lock)
 			list_del(&kick->link);
-			return kick;
-		}
+		return kick;
 	}
 
 	return NULL;
 }
 
+/* After bao_deliver(), which makes sure that nobody is to signal it any more. */
 static void bao_kick_free(struct bao_kick *kick)
 {
 	eventfd_ctx_put(kick->ctx);
@@ -163,6 +184,7 @@ static int bao_ioeventfd_deassign(struct bao_backend *b,
 	if (!kick)
 		return -ENOENT;
 
+	bao_deliver(b);
 	bao_kick_free(kick);
 	return 0;
 }
@@ -237,8 +259,9 @@ void bao_ioeventfd_release(struct bao_backend *b)
 	struct bao_kick *kick, *next;
 	LIST_HEAD(kicks);
 
-	scoped_guard(spinlock_irqsave, &b->lock)
+	scoped_guard(raw_spinlock_irqsave, &b->lock)
 		list_splice_init(&b->kicks, &kicks);
+	bao_deliver(b);
 
 	list_for_each_entry_safe(kick, next, &kicks, link)
 		bao_kick_free(kick);

@@ -5,7 +5,7 @@
  * A load whose value the VMM knows in advance, such as the one of a virtio
  * device's InterruptStatus with which each interrupt begins, is answered where
  * it is popped: two hypercalls, and the VMM has nothing to do. They are the
- * loads' counterpart of ioeventfds, and protected in the same way.
+ * loads' counterpart of ioeventfds.
  *
  * There is room for all of them, so that to change a value, which a VMM does
  * when its device has news, cannot fail.
@@ -33,7 +33,7 @@ static struct bao_value *bao_value_find(struct bao_backend *b, u64 addr,
  * @b: the backend, whose lock the caller holds
  * @ask: the request, just popped; gets the value if it is completed
  *
- * Context: any but, on PREEMPT_RT, a hard interrupt.
+ * Context: any.
  * Return: false if the request is still to be served: no iovalue matches, or
  *	the hypervisor did not complete it.
  */
@@ -61,7 +61,7 @@ static int bao_iovalue_assign(struct bao_backend *b,
 {
 	struct bao_value *v;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
 		v = bao_value_find(b, args->addr, args->len);
 		if (!v && b->nr_values == BAO_MAX_VALUES)
 			return -ENOSPC;
@@ -82,7 +82,7 @@ static int bao_iovalue_deassign(struct bao_backend *b,
 {
 	struct bao_value *v;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
 		v = bao_value_find(b, args->addr, args->len);
 		if (!v)
 			return -ENOENT;
@@ -139,6 +139,6 @@ int bao_iovalue_config(struct bao_backend *b, const struct bao_iovalue *args)
  */
 void bao_iovalue_release(struct bao_backend *b)
 {
-	scoped_guard(spinlock_irqsave, &b->lock)
+	scoped_guard(raw_spinlock_irqsave, &b->lock)
 		b->nr_values = 0;
 }

@@ -161,7 +161,7 @@ static int bao_irqfd_assign(struct bao_backend *b, struct file *file,
 	src->b = b;
 	src->ctx = ctx;
 
-	guard(mutex)(&b->irqfd_mutex);
+	guard(mutex)(&b->eventfd_mutex);
 	ret = bao_irqfd_publish(src);
 	if (ret)
 		kfree(src);
@@ -185,7 +185,7 @@ static int bao_irqfd_deassign(struct bao_backend *b, struct eventfd_ctx *ctx)
 {
 	struct bao_irq_source *src;
 
-	guard(mutex)(&b->irqfd_mutex);
+	guard(mutex)(&b->eventfd_mutex);
 
 	scoped_guard(spinlock_irqsave, &b->irqfd_lock) {
 		src = bao_irqfd_find(b, ctx);

@@ -9,8 +9,9 @@
  *   free -> waiting -> in flight -> free
  *              ^-----------'  the VMM went away, or could not take it
  *
- * Both lists are sorted by arrival. What the table has no room for stays in
- * the hypervisor, which offers it again whenever it is asked.
+ * Both lists are sorted by arrival. On PREEMPT_RT there is one more before
+ * them, "arrived", on its way to bao_deliver(). What the table has no room for
+ * stays in the hypervisor, which offers it again whenever it is asked.
  */
 #include <linux/cleanup.h>
 
@@ -41,13 +42,16 @@ void bao_count_error(struct bao_backend *b, u64 op, u64 hv_id, s64 status)
  */
 void bao_table_init(struct bao_backend *b)
 {
-	spin_lock_init(&b->lock);
+	raw_spin_lock_init(&b->lock);
 	init_waitqueue_head(&b->wait);
+	spin_lock_init(&b->deliver_lock);
 	INIT_LIST_HEAD(&b->free);
+	INIT_LIST_HEAD(&b->arrived);
 	INIT_LIST_HEAD(&b->waiting);
 	INIT_LIST_HEAD(&b->in_flight);
 	INIT_LIST_HEAD(&b->kicks);
 	kthread_init_delayed_work(&b->drain, bao_drain_work);
+	kthread_init_delayed_work(&b->delivery, bao_delivery_work);
 
 	for (int i = 0; i < BAO_MAX_REQUESTS; i++) {
 		b->slots[i].state = BAO_SLOT_FREE;
@@ -69,7 +73,16 @@ static void bao_insert(struct bao_slot *slot, struct list_head *list,
 	slot->state = state;
 }
 
-static void bao_free_slot(struct bao_backend *b, struct bao_slot *slot)
+/**
+ * bao_free_slot() - forget a request that is over
+ * @b: the backend, whose lock the caller holds
+ * @slot: the request's
+ *
+ * Who drained when there was no slot left will do so again.
+ *
+ * Context: any.
+ */
+void bao_free_slot(struct bao_backend *b, struct bao_slot *slot)
 {
 	lockdep_assert_held(&b->lock);
 
@@ -83,21 +96,35 @@ static void bao_free_slot(struct bao_backend *b, struct bao_slot *slot)
 }
 
 /**
- * bao_queue() - let a request wait for a VMM
+ * bao_accept() - give a request its id
  * @b: the backend, whose lock the caller holds
  * @slot: a free slot that the request has been popped into
  *
+ * Context: any.
+ */
+void bao_accept(struct bao_backend *b, struct bao_slot *slot)
+{
+	lockdep_assert_held(&b->lock);
+
+	slot->id = ++b->arrivals * BAO_MAX_REQUESTS + (slot - b->slots);
+	slot->flags = 0;
+	trace_bao_request_queued(b->id, slot->id, &slot->ask);
+}
+
+/**
+ * bao_queue() - let a request wait for a VMM
+ * @b: the backend, whose lock the caller holds
+ * @slot: the request's, after bao_accept()
+ *
+ * Context: any.
  * Return: true if the caller is to wake a thread for it.
  */
 bool bao_queue(struct bao_backend *b, struct bao_slot *slot)
 {
 	lockdep_assert_held(&b->lock);
 
-	slot->id = ++b->arrivals * BAO_MAX_REQUESTS + (slot - b->slots);
-	slot->flags = 0;
 	list_del(&slot->link);
 	bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
-	trace_bao_request_queued(b->id, slot->id, &slot->ask);
 
 	return !b->polling || !list_is_singular(&b->waiting);
 }
@@ -113,7 +140,7 @@ bool bao_queue(struct bao_backend *b, struct bao_slot *slot)
  */
 void bao_poll_begin(struct bao_backend *b)
 {
-	scoped_guard(spinlock_irqsave, &b->lock)
+	scoped_guard(raw_spinlock_irqsave, &b->lock)
 		b->polling++;
 }
 
@@ -125,7 +152,7 @@ void bao_poll_begin(struct bao_backend *b)
  */
 void bao_poll_end(struct bao_backend *b)
 {
-	scoped_guard(spinlock_irqsave, &b->lock)
+	scoped_guard(raw_spinlock_irqsave, &b->lock)
 		b->polling--;
 }
 
@@ -141,7 +168,7 @@ bool bao_fetch(struct bao_backend *b, struct bao_request *req)
 {
 	struct bao_slot *slot;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
 		slot = list_first_entry_or_null(&b->waiting, typeof(*slot),
 						link);
 		if (!slot)
@@ -187,7 +214,7 @@ void bao_unfetch(struct bao_backend *b, u64 id)
 {
 	struct bao_slot *slot;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
 		slot = bao_find(b, id);
 		if (!slot)
 			return;
@@ -252,7 +279,7 @@ int bao_complete(struct bao_backend *b, u64 id, u64 value)
 	struct bao_slot *slot;
 	s64 status;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
 		if (b->gone)
 			return -ENODEV;
 		slot = bao_find(b, id);
@@ -270,6 +297,25 @@ int bao_complete(struct bao_backend *b, u64 id, u64 value)
 	return status == BAO_STATUS_OK ? 0 : -EIO;
 }
 
+static bool bao_give_back_one(struct bao_backend *b)
+{
+	struct bao_slot *slot;
+
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
+		slot = list_first_entry_or_null(&b->in_flight, typeof(*slot),
+						link);
+		if (!slot)
+			return false;
+
+		slot->flags |= BAO_REQUEST_REDELIVERED;
+		b->stats.redelivered++;
+		list_del(&slot->link);
+		bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
+	}
+
+	return true;
+}
+
 /**
  * bao_give_back() - the VMM went away: keep its requests for the next one
  * @b: the backend, with no thread of the VMM in a call any more
@@ -278,16 +324,8 @@ int bao_complete(struct bao_backend *b, u64 id, u64 value)
  */
 void bao_give_back(struct bao_backend *b)
 {
-	struct bao_slot *slot, *next;
-
-	scoped_guard(spinlock_irqsave, &b->lock) {
-		list_for_each_entry_safe(slot, next, &b->in_flight, link) {
-			slot->flags |= BAO_REQUEST_REDELIVERED;
-			b->stats.redelivered++;
-			list_del(&slot->link);
-			bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
-		}
-	}
+	while (bao_give_back_one(b))
+		;
 }
 
 /**
@@ -301,7 +339,7 @@ void bao_give_back(struct bao_backend *b)
  */
 void bao_set_gone(struct bao_backend *b)
 {
-	scoped_guard(spinlock_irqsave, &b->lock)
+	scoped_guard(raw_spinlock_irqsave, &b->lock)
 		WRITE_ONCE(b->gone, true);
 
 	wake_up_all(&b->wait);
@@ -312,7 +350,7 @@ static bool bao_abandon_one(struct bao_backend *b)
 	struct list_head *list;
 	struct bao_slot *slot;
 
-	scoped_guard(spinlock_irqsave, &b->lock) {
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
 		list = list_empty(&b->waiting) ? &b->in_flight : &b->waiting;
 		slot = list_first_entry_or_null(list, typeof(*slot), link);
 		if (!slot)

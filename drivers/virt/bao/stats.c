@@ -19,6 +19,17 @@ static struct bao_backend *bao_from_dev(struct device *dev)
 	return container_of(misc, struct bao_backend, misc);
 }
 
+/* On PREEMPT_RT those that the thread has yet to queue are among them. */
+static u64 bao_count_waiting(struct bao_backend *b)
+{
+	u64 nr = list_count_nodes(&b->waiting);
+	struct bao_slot *slot;
+
+	list_for_each_entry(slot, &b->arrived, link)
+		nr += !slot->kick;
+	return nr;
+}
+
 #define BAO_STAT(_name, _value)						\
 static ssize_t _name##_show(struct device *dev,				\
 			    struct device_attribute *attr, char *buf)	\
@@ -26,7 +37,7 @@ static ssize_t _name##_show(struct device *dev,				\
 	struct bao_backend *b = bao_from_dev(dev);			\
 	u64 value;							\
 									\
-	scoped_guard(spinlock_irqsave, &b->lock)			\
+	scoped_guard(raw_spinlock_irqsave, &b->lock)			\
 		value = (_value);					\
 									\
 	return sysfs_emit(buf, "%llu\n", value);			\
@@ -40,7 +51,7 @@ BAO_STAT(kicks, b->stats.kicks);
 BAO_STAT(loads, b->stats.loads);
 BAO_STAT(notifies, atomic64_read(&b->stats.notifies));
 BAO_STAT(hypercall_errors, atomic64_read(&b->stats.hypercall_errors));
-BAO_STAT(waiting, list_count_nodes(&b->waiting));
+BAO_STAT(waiting, bao_count_waiting(b));
 BAO_STAT(in_flight, list_count_nodes(&b->in_flight));
 
 static struct attribute *bao_stats_attrs[] = {

@@ -188,8 +188,9 @@ struct bao_notify {
  *
  * A matching write of the frontend is completed at once and signals the
  * eventfd; SERVE never sees it. Other writes to the address, and reads, are
- * fetched as usual. To remove an ioeventfd the same values are passed again.
- * The last close of the backend's file removes all.
+ * fetched as usual. To remove an ioeventfd the same values are passed again;
+ * when the call returns, the eventfd has had its last signal. The last close of
+ * the backend's file removes all.
  *
  * Return: 0, or
  *

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -237,6 +238,48 @@ bool bao_pin(unsigned int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+static bool has_name(const char *comm, const char *name)
+{
+	char line[64] = "";
+	FILE *f = fopen(comm, "re");
+
+	if (!f)
+		return false;
+	if (fgets(line, sizeof(line), f))
+		line[strcspn(line, "\n")] = 0;
+	fclose(f);
+	return !strcmp(line, name);
+}
+
+/**
+ * bao_pin_backend() - bind the kernel thread of a backend to a CPU
+ * @device: the device
+ * @cpu: the CPU
+ *
+ * It stays there until the driver is bound again.
+ *
+ * Return: whether that worked.
+ */
+bool bao_pin_backend(unsigned int device, unsigned int cpu)
+{
+	bool good = false;
+	char name[32];
+	glob_t comms;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	snprintf(name, sizeof(name), "bao-backend%u", device);
+	if (glob("/proc/[0-9]*/comm", 0, NULL, &comms))
+		return false;
+	for (size_t i = 0; i < comms.gl_pathc; i++)
+		if (has_name(comms.gl_pathv[i], name))
+			good = !sched_setaffinity(atoi(comms.gl_pathv[i] + 6),
+						  sizeof(set), &set);
+	globfree(&comms);
+	return good;
 }
 
 /**

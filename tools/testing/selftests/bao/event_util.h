@@ -30,5 +30,6 @@ u64 bao_random(u64 *state);
 char *bao_edge_map(void);
 void bao_edge_unmap(char *edge);
 bool bao_pin(unsigned int cpu);
+bool bao_pin_backend(unsigned int device, unsigned int cpu);
 
 #endif /* EVENT_UTIL_H */
