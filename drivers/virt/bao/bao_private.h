@@ -157,6 +157,20 @@ struct bao_stats {
 };
 
 /**
+ * struct bao_cpu_time - what draining with priority took of a CPU
+ * @start: start of the period, by local_clock()
+ * @used: nanoseconds taken in it
+ * @end: when an interrupt handler last finished draining
+ * @took: nanoseconds that it had taken, until the next one starts
+ */
+struct bao_cpu_time {
+	u64 start;
+	u64 used;
+	u64 end;
+	u64 took;
+};
+
+/**
  * struct bao_backend - a Remote I/O device and the VMM that serves it
  * @dev: the dispatcher, as long as not @gone
  * @id: the device id in hypercalls
@@ -279,6 +293,9 @@ int bao_shmem_mmap(struct file *file, struct vm_area_struct *vma);
 void bao_shmem_zap(struct bao_backend *b);
 
 /* drain.c */
+bool bao_time_is_up(struct bao_cpu_time *t, u64 now);
+void bao_time_enter(struct bao_cpu_time *t, u64 now);
+void bao_time_leave(struct bao_cpu_time *t, u64 start, u64 now);
 bool bao_drain(struct bao_backend *b);
 void bao_drain_soon(struct bao_backend *b);
 void bao_drain_work(struct kthread_work *work);

@@ -10,6 +10,7 @@
 #include <linux/delay.h>
 #include <linux/irqflags.h>
 #include <linux/sched/clock.h>
+#include <linux/time64.h>
 #include <linux/wait.h>
 
 #include "bao_test.h"
@@ -349,6 +350,59 @@ static void bao_test_time_limit(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, bao_try(test, bao_try_slow));
 }
 
+struct bao_time_case {
+	const char *name;
+	unsigned int took_us;
+	unsigned int gap_us;
+	bool up;
+};
+
+/* What four interrupts, each with a gap behind it, leave to a fifth. */
+static const struct bao_time_case bao_time_cases[] = {
+	{ "no gaps, all used", 2000, 0, true },
+	{ "no gaps, not all used", 1999, 0, false },
+	{ "gaps like the handler", 1000, 1000, true },
+	{ "shorter gaps", 1100, 899, false },
+	{ "longer gaps", 500, 1900, false },
+	{ "longer gaps, all used", 1000, 1300, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(bao_time, bao_time_cases, name);
+
+static void bao_test_time(struct kunit *test)
+{
+	const struct bao_time_case *c = test->param_value;
+	const u64 start = NSEC_PER_SEC;
+	struct bao_cpu_time t = {};
+	u64 now = start;
+
+	for (int i = 0; i < 4; i++) {
+		bao_time_enter(&t, now);
+		KUNIT_EXPECT_FALSE(test, bao_time_is_up(&t, now));
+		now += c->took_us * NSEC_PER_USEC;
+		bao_time_leave(&t, now - c->took_us * NSEC_PER_USEC, now);
+		now += c->gap_us * NSEC_PER_USEC;
+	}
+	bao_time_enter(&t, now);
+	KUNIT_EXPECT_EQ(test, bao_time_is_up(&t, now), c->up);
+
+	/* To the end of the period, and no longer. */
+	now = start + 10 * NSEC_PER_MSEC;
+	KUNIT_EXPECT_EQ(test, bao_time_is_up(&t, now - 1), c->up);
+	KUNIT_EXPECT_FALSE(test, bao_time_is_up(&t, now));
+}
+
+/* Handlers that leave all to the thread come in between. */
+static void bao_test_gap_counts_once(struct kunit *test)
+{
+	struct bao_cpu_time t = {};
+
+	bao_time_leave(&t, 1000, 1400);
+	for (u64 now = 1500; now < 2000; now += 100)
+		bao_time_enter(&t, now);
+	KUNIT_EXPECT_EQ(test, t.used, 500);
+}
+
 struct bao_sleeper {
 	struct wait_queue_entry entry;
 	unsigned int woken;
@@ -517,6 +571,8 @@ static struct kunit_case bao_cases[] = {
 	KUNIT_CASE(bao_test_spurious_interrupt),
 	KUNIT_CASE(bao_test_storm),
 	KUNIT_CASE(bao_test_time_limit),
+	KUNIT_CASE_PARAM(bao_test_time, bao_time_gen_params),
+	KUNIT_CASE(bao_test_gap_counts_once),
 	KUNIT_CASE(bao_test_wakeups),
 	KUNIT_CASE(bao_test_polling),
 	KUNIT_CASE(bao_test_notify),
