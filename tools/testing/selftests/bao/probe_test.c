@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "../kselftest_harness.h"
 #include "event_util.h"
@@ -162,6 +163,17 @@ FIXTURE_VARIANT_ADD(node, region_half_reserved) {
 	"is in use"
 };
 
+FIXTURE_VARIANT_ADD(node, region_reusable) {
+	"remote-io-region-reusable", -EBUSY,
+	"is in use"
+};
+
+/* It can be served, if nobody else has the device. */
+FIXTURE_VARIANT_ADD(node, region_no_map) {
+	"remote-io-region-no-map", -EBUSY,
+	"device 0 belongs to another node"
+};
+
 FIXTURE_VARIANT_ADD(node, region_claimed) {
 	"remote-io-region-claimed", -EBUSY,
 	"is in use"
@@ -275,6 +287,38 @@ TEST_F(nodes, ids_are_given_back)
 	EXPECT_EQ(bao_nr_devices(), nr_backends());
 	/* Every other region is reserved memory, which needs no claim. */
 	EXPECT_EQ((bao_nr_devices() + 1) / 2, count_in("/proc/iomem", good));
+}
+
+/* What the kernel has not mapped is no memory to it: it has no pages. */
+TEST_F(nodes, no_map_is_beside_memory)
+{
+	struct bao_info info = { .size = sizeof(info) };
+	char device[256];
+	u64 *p;
+	int fd;
+
+	ASSERT_TRUE(find_device("remote-io-region-no-map", device,
+				sizeof(device)));
+	ASSERT_EQ(0, bao_unbind());
+	ASSERT_EQ(0, bao_bind(device));
+	fd = bao_open(0, O_RDWR);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, bao_ioctl(fd, BAO_IOCTL_INFO, &info));
+	EXPECT_EQ(0, info.features & BAO_FEATURE_PAGES);
+
+	p = mmap(NULL, info.shmem_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		 0);
+	ASSERT_NE(MAP_FAILED, p);
+	for (u64 i = 0; i < info.shmem_size / sizeof(*p); i++)
+		p[i] = ~i;
+	EXPECT_EQ(0, munmap(p, info.shmem_size));
+	p = mmap(NULL, info.shmem_size, PROT_READ, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	for (u64 i = 0; i < info.shmem_size / sizeof(*p); i++)
+		ASSERT_EQ(~i, p[i]);
+	munmap(p, info.shmem_size);
+	close(fd);
+	ASSERT_EQ(0, bao_unbind());
 }
 
 /*

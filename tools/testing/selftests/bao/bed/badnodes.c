@@ -23,11 +23,27 @@ struct bad_node {
 	struct reg regs[2];
 	u32 spis[2];
 	u32 type;			/* of the interrupts; 0: edges */
-	bool reserved;			/* names the reservation below */
+	u32 reservation;		/* the one that it names; 0: none */
 };
 
-/* Reserved memory that half a region is part of */
-static const struct reg reservation = { RAM_ADDR + MIB(65), SPARE_SIZE };
+enum { OTHERS = 1, REUSABLE, UNMAPPED };
+
+/* What some of them have to do with, by the number that their phandles add */
+static const struct reservation {
+	const char *name;
+	const char *property;
+	struct reg reg;
+} reservations[] = {
+	[OTHERS] = {
+		"others", NULL, { RAM_ADDR + MIB(65), SPARE_SIZE },
+	},
+	[REUSABLE] = {
+		"reusable", "reusable", { RAM_ADDR + MIB(66), SPARE_SIZE },
+	},
+	[UNMAPPED] = {
+		"unmapped", "no-map", { RAM_ADDR + MIB(67), SPARE_SIZE },
+	},
+};
 
 static const struct bad_node bad_nodes[] = {
 	{
@@ -73,7 +89,18 @@ static const struct bad_node bad_nodes[] = {
 		.name = "remote-io-region-half-reserved",
 		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
 		.regs = { { RAM_ADDR + MIB(65) + SPARE_SIZE / 2, SPARE_SIZE } },
-		.reserved = true,
+		.reservation = OTHERS,
+	}, {
+		.name = "remote-io-region-reusable",
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
+		.regs = { { RAM_ADDR + MIB(66), SPARE_SIZE } },
+		.reservation = REUSABLE,
+	}, {
+		/* No fault of its own */
+		.name = "remote-io-region-no-map",
+		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
+		.regs = { { RAM_ADDR + MIB(67), SPARE_SIZE } },
+		.reservation = UNMAPPED,
 	}, {
 		.name = "remote-io-region-claimed",
 		.nr_regs = 1, .nr_spis = 1, .spis = { SPARE_SPI },
@@ -139,13 +166,23 @@ static void put_too_many(void *fdt)
 		 spis, ARRAY_SIZE(spis), IRQ_EDGE, 0);
 }
 
-/* Append what is reserved for some of them; /reserved-memory is open */
-void tree_bad_reservation(void *fdt, u32 phandle)
+/*
+ * Append what is reserved for some of them, with phandles from the next one on;
+ * /reserved-memory is open
+ */
+void tree_bad_reservations(void *fdt, u32 phandle)
 {
-	tree_must(fdt_begin_node(fdt, "others"));
-	tree_put_regs(fdt, &reservation, 1);
-	tree_must(fdt_property_u32(fdt, "phandle", phandle));
-	tree_must(fdt_end_node(fdt));
+	const struct reservation *r;
+
+	for (r = &reservations[OTHERS]; r <= &reservations[UNMAPPED]; r++) {
+		tree_must(fdt_begin_node(fdt, r->name));
+		tree_put_regs(fdt, &r->reg, 1);
+		if (r->property)
+			tree_must(fdt_property(fdt, r->property, NULL, 0));
+		tree_must(fdt_property_u32(fdt, "phandle",
+					   phandle + (r - reservations)));
+		tree_must(fdt_end_node(fdt));
+	}
 }
 
 /* Append the malformed nodes; the root node is open */
@@ -158,7 +195,7 @@ void tree_bad_nodes(struct bed *bed, void *fdt, u32 phandle)
 
 		put_node(fdt, bad->name, bad->regs, bad->nr_regs, bad->spis,
 			 bad->nr_spis, bad->type,
-			 bad->reserved ? phandle : 0);
+			 bad->reservation ? phandle + bad->reservation : 0);
 	}
 	put_too_many(fdt);
 	if (bed->verbose)

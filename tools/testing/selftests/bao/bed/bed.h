@@ -268,7 +268,7 @@ void save_disk(struct bed *bed);
 /* fdt.c, badnodes.c */
 void tree_backend(struct guest *guest, void *fdt, size_t room);
 void tree_frontend(struct guest *guest, void *fdt, size_t room);
-void tree_bad_reservation(void *fdt, u32 phandle);
+void tree_bad_reservations(void *fdt, u32 phandle);
 void tree_bad_nodes(struct bed *bed, void *fdt, u32 phandle);
 void tree_must(int err);
 void tree_put_regs(void *fdt, const struct reg *regs, unsigned int n);

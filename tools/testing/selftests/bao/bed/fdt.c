@@ -12,8 +12,8 @@
 #include "bed.h"
 
 #define PHANDLE_GIC	1
-#define PHANDLE_BAD	2
-#define PHANDLE_POOL(i)	(3 + (i))
+#define PHANDLE_POOL(i)	(2 + (i))
+#define PHANDLE_BAD	PHANDLE_POOL(DEVICES_MAX)
 
 #define GIC_SPI		0
 #define GIC_PPI		1
@@ -281,7 +281,7 @@ static void put_regions_in_memory(void *fdt, struct bed *bed)
 		end(fdt);
 	}
 	if (bed->bad_nodes)
-		tree_bad_reservation(fdt, PHANDLE_BAD);
+		tree_bad_reservations(fdt, PHANDLE_BAD);
 	end(fdt);
 }
 
