@@ -87,8 +87,13 @@ static int bao_backend_start_thread(struct bao_backend *b)
 	return 0;
 }
 
-/* After bao_set_gone(), so that nobody queues anything any more. */
-static void bao_backend_stop_thread(struct bao_backend *b)
+/**
+ * bao_backend_stop_thread() - end the thread, with nothing left for it to do
+ * @b: the backend, after bao_set_gone(), so that nobody queues anything any more
+ *
+ * Context: may sleep.
+ */
+void bao_backend_stop_thread(struct bao_backend *b)
 {
 	/* They may be about to queue themselves, which this prevents. */
 	kthread_cancel_delayed_work_sync(&b->drain);

@@ -379,10 +379,7 @@ void bao_fake_stop(struct bao_fake *f)
 {
 	bao_set_gone(&f->b);
 	complete_all(&f->gate);
-	kthread_cancel_delayed_work_sync(&f->b.drain);
-	kthread_cancel_delayed_work_sync(&f->b.delivery);
-	kthread_destroy_worker(f->b.worker);
-	bao_deliver(&f->b);
+	bao_backend_stop_thread(&f->b);
 	f->b.worker = NULL;
 }
 

@@ -227,11 +227,6 @@ bool bao_time_is_up(struct bao_cpu_time *t, u64 now)
 	return t->used >= BAO_CPU_LIMIT_NS;
 }
 
-static void bao_charge_cpu(u64 start)
-{
-	this_cpu_add(bao_cpu_time.used, local_clock() - start);
-}
-
 /**
  * bao_time_enter() - an interrupt handler begins
  * @t: its CPU's
@@ -273,21 +268,17 @@ static bool bao_drain_in_interrupt(struct bao_backend *b,
 	return more;
 }
 
-/* Returns what bao_drain() does, and charges this CPU for it. */
-static bool bao_drain_with_priority(struct bao_backend *b, u64 start)
-{
-	bool more = bao_drain(b);
-
-	bao_charge_cpu(start);
-	return more;
-}
-
 /* For the thread, which has the priority of an interrupt on PREEMPT_RT. */
 static bool bao_thread_time_is_up(u64 *start)
 {
 	guard(irqsave)();
 	*start = local_clock();
 	return bao_time_is_up(this_cpu_ptr(&bao_cpu_time), *start);
+}
+
+static void bao_charge_cpu(u64 start)
+{
+	this_cpu_add(bao_cpu_time.used, local_clock() - start);
 }
 
 /**
@@ -339,11 +330,19 @@ void bao_drain_work(struct kthread_work *work)
 	struct bao_backend *b = container_of(work, struct bao_backend,
 					     drain.work);
 	bool rt = IS_ENABLED(CONFIG_PREEMPT_RT);
+	bool more;
 	u64 start;
 
-	if (rt && bao_thread_time_is_up(&start))
+	if (rt && bao_thread_time_is_up(&start)) {
 		kthread_queue_delayed_work(b->worker, &b->drain, 1);
-	else if (rt ? bao_drain_with_priority(b, start) : bao_drain(b))
+		return;
+	}
+
+	more = bao_drain(b);
+	if (rt)
+		bao_charge_cpu(start);
+
+	if (more)
 		bao_drain_soon(b);
 	else
 		WRITE_ONCE(b->deferred, false);

@@ -59,11 +59,13 @@ void bao_table_init(struct bao_backend *b)
 	}
 }
 
-/* Puts a request where its age belongs. */
-static void bao_insert(struct bao_slot *slot, struct list_head *list,
-		       enum bao_slot_state state)
+/* Takes a request from its list to where its age belongs on another. */
+static void bao_move(struct bao_slot *slot, struct list_head *list,
+		     enum bao_slot_state state)
 {
 	struct bao_slot *pos;
+
+	list_del(&slot->link);
 
 	/* Mostly the newest, so look from the end. */
 	list_for_each_entry_reverse(pos, list, link)
@@ -123,8 +125,7 @@ bool bao_queue(struct bao_backend *b, struct bao_slot *slot)
 {
 	lockdep_assert_held(&b->lock);
 
-	list_del(&slot->link);
-	bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
+	bao_move(slot, &b->waiting, BAO_SLOT_WAITING);
 
 	return !b->polling || !list_is_singular(&b->waiting);
 }
@@ -174,8 +175,7 @@ bool bao_fetch(struct bao_backend *b, struct bao_request *req)
 		if (!slot)
 			return false;
 
-		list_del(&slot->link);
-		bao_insert(slot, &b->in_flight, BAO_SLOT_IN_FLIGHT);
+		bao_move(slot, &b->in_flight, BAO_SLOT_IN_FLIGHT);
 		*req = (struct bao_request) {
 			.id = slot->id,
 			.addr = slot->ask.addr,
@@ -218,8 +218,7 @@ void bao_unfetch(struct bao_backend *b, u64 id)
 		slot = bao_find(b, id);
 		if (!slot)
 			return;
-		list_del(&slot->link);
-		bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
+		bao_move(slot, &b->waiting, BAO_SLOT_WAITING);
 	}
 
 	wake_up(&b->wait);
@@ -309,8 +308,7 @@ static bool bao_give_back_one(struct bao_backend *b)
 
 		slot->flags |= BAO_REQUEST_REDELIVERED;
 		b->stats.redelivered++;
-		list_del(&slot->link);
-		bao_insert(slot, &b->waiting, BAO_SLOT_WAITING);
+		bao_move(slot, &b->waiting, BAO_SLOT_WAITING);
 	}
 
 	return true;
