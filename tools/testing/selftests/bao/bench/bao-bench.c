@@ -377,6 +377,7 @@ static void count_all(void)
 			count_subject(&subjects[i], BAO_BUSY_POLL_MAX_US);
 	}
 	measure_notify(count_notify);
+	trace_close();
 }
 
 static void time_all(char **sizes)

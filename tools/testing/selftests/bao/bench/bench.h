@@ -66,6 +66,7 @@ struct tally {
 
 /* trace.c */
 void trace_open(void);
+void trace_close(void);
 void trace_begin(void);
 void trace_end(const int *tids, unsigned int nr, struct tally *tally);
 
