@@ -16,6 +16,11 @@
 	resource_overlaps((struct resource *)(a), (struct resource *)(b))
 #define resource_contains(a, b)	\
 	resource_contains((struct resource *)(a), (struct resource *)(b))
+
+/* Stable kernels have it too. */
+#ifndef __uninitialized
+#define __uninitialized
+#endif
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
