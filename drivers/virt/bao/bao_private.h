@@ -9,6 +9,7 @@
  *       the mm's locks for mapping and unmapping a page
  *
  *   bao_backend.eventfd_mutex	configuration of ioeventfds and irqfds
+ *     bao_backend.lock		for a moment
  *     an eventfd's wait queue lock
  *       bao_backend.irqfd_lock	the list of irqfds
  *
@@ -16,10 +17,9 @@
  *     an eventfd's wait queue lock
  *     bao_backend.lock		requests and iovalues; raw, taken in interrupts
  *       an eventfd's wait queue lock, but not on PREEMPT_RT
+ *       the worker's and the scheduler's locks, to wake a thread
  *
- * bao_backend.wait is woken with none of them held but deliver_lock.
- * The chains meet only in an eventfd's wait queue lock. Nothing that touches user
- * memory runs under them.
+ * Nothing that touches user memory runs under the last two chains.
  */
 #ifndef BAO_PRIVATE_H
 #define BAO_PRIVATE_H
@@ -37,6 +37,7 @@
 #include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/spinlock.h>
+#include <linux/swait.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
@@ -104,7 +105,7 @@ struct bao_value {
 /**
  * enum bao_slot_state - where a request is in its life
  * @BAO_SLOT_FREE: no request; on bao_backend.free
- * @BAO_SLOT_ARRIVED: popped from the hypervisor and, if a kick, answered; on
+ * @BAO_SLOT_ARRIVED: a kick that is to be signalled, or what came behind one; on
  *	bao_backend.arrived, with PREEMPT_RT only
  * @BAO_SLOT_WAITING: to be fetched; on bao_backend.waiting
  * @BAO_SLOT_IN_FLIGHT: with the VMM; on bao_backend.in_flight
@@ -184,26 +185,29 @@ struct bao_cpu_time {
  *	a line that is masked while active, and never raises it again.
  * @worker: the thread that does what the interrupt handler leaves over
  * @drain: how it drains
- * @delivery: how it delivers what has arrived, on PREEMPT_RT
+ * @delivery: how it delivers what has arrived, and wakes up poll(), on PREEMPT_RT
  * @deferred: @worker drains, and the interrupt handler only wakes it
  * @kref: held by the driver and by the open file
  * @opened: bit 0 is set while a VMM has the file open
- * @wait: threads in SERVE and poll
+ * @wait: threads in poll()
+ * @busy_pollers: threads that busy-poll, and take a request without being woken
  * @deliver_lock: one at a time delivers what has arrived
  * @lock: protects what follows, down to @slots
  * @gone: the driver has let go of the device. Set once.
  * @stalled: requests may wait in the hypervisor for a slot to become free
- * @polling: threads that poll, and take a request without being woken
+ * @polls_due: requests for which @delivery is to wake up @wait, on PREEMPT_RT
  * @arrivals: requests popped so far, for bao_slot.id
  * @free: slots without a request
  * @arrived: what bao_deliver() has to deliver, oldest first
  * @waiting: requests not yet fetched, sorted by bao_slot.id
  * @in_flight: requests with the VMM
+ * @sleepers: threads that sleep in SERVE, the one that has slept longest first
  * @nr_values: how many iovalues there are
  * @values: iovalues, in any order
  * @stats: counters, for sysfs
  * @slots: the table
- * @kicks: ioeventfds; changed under @lock and @eventfd_mutex, read under either
+ * @kicks: ioeventfds; changed under @lock and @eventfd_mutex, read under either.
+ *	The last close needs no mutex: no configuration can be under way.
  * @eventfd_mutex: one configuration of ioeventfds and irqfds at a time
  * @irqfd_lock: protects @irqfds; who takes an irqfd off the list ends it
  * @irqfds: eventfds that raise the frontend's interrupt
@@ -226,17 +230,19 @@ struct bao_backend {
 	struct kref kref;
 	unsigned long opened;
 	wait_queue_head_t wait;
+	atomic_t busy_pollers;
 	spinlock_t deliver_lock;	/* delivery */
 
 	raw_spinlock_t lock;	/* the request table, down to slots */
 	bool gone;
 	bool stalled;
-	unsigned int polling;
+	unsigned int polls_due;
 	u64 arrivals;
 	struct list_head free;
 	struct list_head arrived;
 	struct list_head waiting;
 	struct list_head in_flight;
+	struct swait_queue_head sleepers;
 	unsigned int nr_values;
 	struct bao_value values[BAO_MAX_VALUES];
 	struct bao_stats stats;
@@ -302,6 +308,7 @@ void bao_drain_soon(struct bao_backend *b);
 void bao_drain_work(struct kthread_work *work);
 void bao_deliver(struct bao_backend *b);
 void bao_delivery_work(struct kthread_work *work);
+bool bao_poll_is_due(struct bao_backend *b);
 irqreturn_t bao_interrupt(int irq, void *data);
 int bao_check_hypervisor(struct bao_backend *b);
 
@@ -310,9 +317,8 @@ void bao_table_init(struct bao_backend *b);
 void bao_free_slot(struct bao_backend *b, struct bao_slot *slot);
 void bao_accept(struct bao_backend *b, struct bao_slot *slot);
 bool bao_queue(struct bao_backend *b, struct bao_slot *slot);
-void bao_poll_begin(struct bao_backend *b);
-void bao_poll_end(struct bao_backend *b);
-bool bao_fetch(struct bao_backend *b, struct bao_request *req);
+int bao_fetch(struct bao_backend *b, struct bao_request *req);
+int bao_fetch_wait(struct bao_backend *b, struct bao_request *req);
 void bao_unfetch(struct bao_backend *b, u64 id);
 s64 bao_answer(struct bao_backend *b, const struct bao_ask *ask, u64 value);
 bool bao_is_over(s64 status);
@@ -359,7 +365,7 @@ void bao_irqfd_release(struct bao_backend *b);
  * bao_is_waiting() - whether a fetch would find a request
  * @b: the backend
  *
- * Context: any, with no lock: the answer may be old when it arrives.
+ * Context: any. Without the lock the answer may be old when it arrives.
  * Return: true if one is in the table.
  */
 static inline bool bao_is_waiting(struct bao_backend *b)

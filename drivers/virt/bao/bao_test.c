@@ -11,7 +11,6 @@
 #include <linux/irqflags.h>
 #include <linux/sched/clock.h>
 #include <linux/time64.h>
-#include <linux/wait.h>
 
 #include "bao_test.h"
 
@@ -33,7 +32,7 @@ static void bao_test_order(struct kunit *test)
 
 	/* Each in a slot of its own, which its id names. */
 	KUNIT_EXPECT_TRUE(test, bitmap_full(seen, BAO_MAX_REQUESTS));
-	KUNIT_EXPECT_FALSE(test, bao_fetch(&f->b, &req));
+	KUNIT_EXPECT_EQ(test, bao_fetch(&f->b, &req), -EAGAIN);
 }
 
 static void bao_test_ids_grow(struct kunit *test)
@@ -177,7 +176,7 @@ static void bao_test_unfetch(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, req.id, ids[*p - '0']);
 		KUNIT_EXPECT_EQ(test, req.flags, 0);
 	}
-	KUNIT_EXPECT_FALSE(test, bao_fetch(&f->b, &req));
+	KUNIT_EXPECT_EQ(test, bao_fetch(&f->b, &req), -EAGAIN);
 }
 
 /* One thread's fetch fails while another has fetched on and completed. */
@@ -220,7 +219,7 @@ static void bao_serve_all(struct bao_fake *f)
 {
 	struct bao_request req;
 
-	while (bao_fetch(&f->b, &req))
+	while (!bao_fetch(&f->b, &req))
 		KUNIT_EXPECT_EQ(f->test, bao_complete(&f->b, req.id, 0), 0);
 }
 
@@ -403,91 +402,67 @@ static void bao_test_gap_counts_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, t.used, 500);
 }
 
-struct bao_sleeper {
-	struct wait_queue_entry entry;
-	unsigned int woken;
-};
-
-static int bao_count_wakeup(struct wait_queue_entry *entry, unsigned int mode,
-			    int flags, void *key)
+/* As if two threads slept until there is a request for them. */
+static void bao_sleep(struct bao_fake *f)
 {
-	container_of(entry, struct bao_sleeper, entry)->woken++;
-	return 1;
-}
-
-struct bao_sleepers {
-	struct bao_sleeper sleepers[2];
-	struct bao_fake *f;
-};
-
-/* As many threads that wait for a request, each for one. */
-static void bao_sleep(struct bao_sleepers *s, struct bao_fake *f)
-{
-	*s = (struct bao_sleepers) { .f = f };
-	for (int i = 0; i < ARRAY_SIZE(s->sleepers); i++) {
-		init_waitqueue_func_entry(&s->sleepers[i].entry,
-					  bao_count_wakeup);
-		add_wait_queue_exclusive(&f->b.wait, &s->sleepers[i].entry);
+	init_swait_queue_head(&f->b.sleepers);
+	for (int i = 0; i < ARRAY_SIZE(f->sleepers); i++) {
+		f->sleepers[i].task = current;
+		list_add_tail(&f->sleepers[i].task_list,
+			      &f->b.sleepers.task_list);
 	}
 }
 
-static void bao_wake(struct bao_sleepers *s)
+/* A wake-up takes a thread off the list. */
+static bool bao_is_awake(const struct swait_queue *sleeper)
 {
-	for (int i = 0; i < ARRAY_SIZE(s->sleepers); i++)
-		remove_wait_queue(&s->f->b.wait, &s->sleepers[i].entry);
-}
-
-/* Wake-ups since the last time. */
-static unsigned int bao_woken(struct bao_sleepers *s)
-{
-	unsigned int woken = 0;
-
-	for (int i = 0; i < ARRAY_SIZE(s->sleepers); i++) {
-		woken += s->sleepers[i].woken;
-		s->sleepers[i].woken = 0;
-	}
-
-	return woken;
+	return list_empty(&sleeper->task_list);
 }
 
 static void bao_test_wakeups(struct kunit *test)
 {
 	struct bao_fake *f = test->priv;
-	struct bao_sleepers s;
+	struct swait_queue *s = f->sleepers;
 
-	bao_sleep(&s, f);
+	/* One thread for each request, in their order. */
+	bao_sleep(f);
+	bao_fake_push_and_drain(f, 1);
+	KUNIT_EXPECT_TRUE(test, bao_is_awake(&s[0]));
+	KUNIT_EXPECT_FALSE(test, bao_is_awake(&s[1]));
+	bao_fake_push_and_drain(f, 2);
+	KUNIT_EXPECT_TRUE(test, bao_is_awake(&s[1]));
 
-	/* One thread for each request, and all of them at the end. */
-	bao_fake_push_and_drain(f, 3);
-	KUNIT_EXPECT_EQ(test, bao_woken(&s), 3);
+	/* One for a request that comes back. */
+	bao_sleep(f);
 	bao_unfetch(&f->b, bao_fake_fetch(f, f->b.slots[0].ask.addr).id);
-	KUNIT_EXPECT_EQ(test, bao_woken(&s), 1);
-	bao_set_gone(&f->b);
-	KUNIT_EXPECT_EQ(test, bao_woken(&s), 2);
+	KUNIT_EXPECT_TRUE(test, bao_is_awake(&s[0]));
+	KUNIT_EXPECT_FALSE(test, bao_is_awake(&s[1]));
 
-	bao_wake(&s);
+	/* All at the end. */
+	list_add_tail(&s[0].task_list, &f->b.sleepers.task_list);
+	bao_set_gone(&f->b);
+	KUNIT_EXPECT_TRUE(test, bao_is_awake(&s[0]));
+	KUNIT_EXPECT_TRUE(test, bao_is_awake(&s[1]));
 }
 
 static void bao_test_polling(struct kunit *test)
 {
 	struct bao_fake *f = test->priv;
-	struct bao_sleepers s;
+	struct swait_queue *s = f->sleepers;
 
-	bao_sleep(&s, f);
+	bao_sleep(f);
 
 	/* The first is the poller's, a second is for somebody else. */
-	bao_poll_begin(&f->b);
+	atomic_inc(&f->b.busy_pollers);
 	bao_fake_push_and_drain(f, 1);
-	KUNIT_EXPECT_EQ(test, bao_woken(&s), 0);
+	KUNIT_EXPECT_FALSE(test, bao_is_awake(&s[0]));
 	bao_fake_push_and_drain(f, 1);
-	KUNIT_EXPECT_EQ(test, bao_woken(&s), 1);
+	KUNIT_EXPECT_TRUE(test, bao_is_awake(&s[0]));
 
-	bao_poll_end(&f->b);
+	atomic_dec(&f->b.busy_pollers);
 	bao_serve_all(f);
 	bao_fake_push_and_drain(f, 1);
-	KUNIT_EXPECT_EQ(test, bao_woken(&s), 1);
-
-	bao_wake(&s);
+	KUNIT_EXPECT_TRUE(test, bao_is_awake(&s[1]));
 }
 
 static void bao_test_notify(struct kunit *test)

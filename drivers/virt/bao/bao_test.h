@@ -83,6 +83,7 @@ struct bao_fake_answer {
  * @slow_ask: the next ASK takes longer than a handler has time
  * @always_more: say of each request that more are pending, true or not
  * @mistakes: hypercalls that Bao would not forgive
+ * @sleepers: as if they were threads that sleep in SERVE; see bao_sleep()
  */
 struct bao_fake {
 	struct bao_backend b;
@@ -103,6 +104,7 @@ struct bao_fake {
 	bool slow_ask;
 	bool always_more;
 	unsigned int mistakes;
+	struct swait_queue sleepers[2];
 };
 
 int bao_fake_init(struct kunit *test);

@@ -295,7 +295,7 @@ static void bao_test_abandon(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, bao_fake_count(f, BAO_FAKE_PENDING), 2);
 
-	KUNIT_EXPECT_FALSE(test, bao_fetch(&f->b, &req));
+	KUNIT_EXPECT_EQ(test, bao_fetch(&f->b, &req), -ENODEV);
 	KUNIT_EXPECT_EQ(test, bao_abandon(&f->b), 0);
 	KUNIT_EXPECT_EQ(test, f->nr_answers, 8);
 }

@@ -283,7 +283,7 @@ struct bao_request bao_fake_fetch(struct bao_fake *f, u64 addr)
 	u64 value = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, r);
-	KUNIT_ASSERT_TRUE(test, bao_fetch(&f->b, &req));
+	KUNIT_ASSERT_EQ(test, bao_fetch(&f->b, &req), 0);
 
 	if (r->op == BAO_HC_WRITE)
 		value = r->width == 8 ? r->value :
@@ -394,6 +394,8 @@ void bao_fake_exit(struct kunit *test)
 	if (!f)
 		return;
 
+	/* The thread that made them may be gone. */
+	INIT_LIST_HEAD(&f->b.sleepers.task_list);
 	if (f->b.worker)
 		bao_fake_stop(f);
 	KUNIT_EXPECT_EQ(test, f->mistakes, 0);

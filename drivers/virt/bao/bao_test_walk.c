@@ -126,7 +126,7 @@ static void bao_walk_fetch(struct bao_walk *w)
 	while (r < w->requests + in_table && r->in_flight)
 		r++;
 	if (r == w->requests + in_table) {
-		BAO_WALK_ASSERT_EQ(w, bao_fetch(&w->f->b, &req), false);
+		BAO_WALK_ASSERT_EQ(w, bao_fetch(&w->f->b, &req), -EAGAIN);
 		return;
 	}
 

@@ -134,45 +134,40 @@ static bool bao_may_spin(struct bao_backend *b, u64 end)
 
 /*
  * Waits without sleeping, so that nobody need be woken for a request. Other
- * tasks of this CPU get their share of it. A request that was left to this
- * thread is waiting still when it stops polling, and the caller will find it.
+ * tasks of this CPU get their share of it.
+ *
+ * The caller must fetch afterwards, with no look at the list before it. Under the
+ * lock it finds what was left to this thread, unless another one has been faster,
+ * and who queues a request later sees, by that lock, that nobody polls any more.
  */
 static void bao_busy_poll(struct bao_call *call)
 {
 	u64 end = ktime_get_ns() +
 		  (u64)call->arg.serve.busy_poll_us * NSEC_PER_USEC;
 
-	/* A thread that comes back empty-handed has used up its budget. */
-	call->arg.serve.busy_poll_us = 0;
-
-	bao_poll_begin(call->b);
+	atomic_inc(&call->b->busy_pollers);
 	while (bao_may_spin(call->b, end)) {
 		cpu_relax();
 		cond_resched();
 	}
-	bao_poll_end(call->b);
+	atomic_dec(&call->b->busy_pollers);
 }
 
-static int bao_wait(struct bao_call *call)
+static int bao_fetch_first(struct bao_call *call, struct bao_request *req)
 {
-	struct bao_backend *b = call->b;
-
 	if (call->file->f_flags & O_NONBLOCK)
-		return bao_is_waiting(b) ? 0 : -EAGAIN;
+		return bao_fetch(call->b, req);
 
 	if (call->arg.serve.busy_poll_us)
 		bao_busy_poll(call);
 
-	/* Exclusive: one request wakes one thread. */
-	return wait_event_interruptible_exclusive(b->wait,
-						  bao_is_waiting(b) ||
-						  READ_ONCE(b->gone));
+	return bao_fetch_wait(call->b, req);
 }
 
 /*
- * Fetches until the array is full or nothing waits. Each request is counted in
- * the caller's structure as soon as it is in the array. If one of the two cannot
- * be written the request goes back.
+ * Waits for a request, and fetches until the array is full or nothing waits.
+ * Each request is counted in the caller's structure as soon as it is in the
+ * array. If one of the two cannot be written the request goes back.
  */
 static int bao_serve_fetch(struct bao_call *call)
 {
@@ -180,35 +175,22 @@ static int bao_serve_fetch(struct bao_call *call)
 	struct bao_serve *s = &call->arg.serve;
 	struct bao_request __user *to = u64_to_user_ptr(s->requests);
 	struct bao_request req;
+	int ret = 0;
 
 	for (; s->nr_fetched < s->nr_requests; s->nr_fetched++, to++) {
-		if (!bao_fetch(call->b, &req))
+		ret = s->nr_fetched ? bao_fetch(call->b, &req) :
+				      bao_fetch_first(call, &req);
+		if (ret)
 			break;
 		if (copy_to_user(to, &req, sizeof(req)) ||
 		    put_user(s->nr_fetched + 1, &us->nr_fetched)) {
 			bao_unfetch(call->b, req.id);
-			return s->nr_fetched ? 0 : -EFAULT;
+			ret = -EFAULT;
+			break;
 		}
 	}
 
-	return 0;
-}
-
-static int bao_serve_wait_and_fetch(struct bao_call *call)
-{
-	int ret;
-
-	/* Another thread may be faster after each wait. */
-	do {
-		ret = bao_wait(call);
-		if (ret)
-			return ret;
-		if (READ_ONCE(call->b->gone))
-			return -ENODEV;
-		ret = bao_serve_fetch(call);
-	} while (!ret && !call->arg.serve.nr_fetched);
-
-	return ret;
+	return s->nr_fetched ? 0 : ret;
 }
 
 static int bao_ioctl_serve(struct bao_call *call)
@@ -233,7 +215,7 @@ static int bao_ioctl_serve(struct bao_call *call)
 	if (ret || !s->nr_requests)
 		return ret;
 
-	ret = bao_serve_wait_and_fetch(call);
+	ret = bao_serve_fetch(call);
 	if (s->nr_completed && (ret == -EAGAIN || ret == -ERESTARTSYS))
 		return 0;
 	return ret;
@@ -348,10 +330,14 @@ __poll_t bao_poll(struct file *file, poll_table *wait)
 
 	poll_wait(file, &b->wait, wait);
 
-	if (bao_is_waiting(b))
-		events |= EPOLLIN | EPOLLRDNORM;
-	if (READ_ONCE(b->gone))
-		events |= EPOLLHUP;
+	/* The lock makes sure that bao_poll_is_due() sees who sees nothing. */
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
+		if (bao_is_waiting(b))
+			events |= EPOLLIN | EPOLLRDNORM;
+		if (b->gone)
+			events |= EPOLLHUP;
+	}
+
 	return events;
 }
 

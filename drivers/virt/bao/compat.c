@@ -15,7 +15,6 @@
 #include <linux/device.h>
 #include <linux/file.h>
 #include <linux/nospec.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -101,28 +100,6 @@ struct bao_control {
 	struct bao_backend *backends[] __counted_by(nr);
 };
 
-/* Like SERVE without a completion and with room for one request. */
-static int bao_compat_fetch(struct file *file, struct bao_request *req)
-{
-	struct bao_backend *b = file->private_data;
-	int ret;
-
-	/* Another thread may be faster after each wait. */
-	while (!bao_fetch(b, req)) {
-		if (file->f_flags & O_NONBLOCK)
-			return -EAGAIN;
-		ret = wait_event_interruptible_exclusive(b->wait,
-							 bao_is_waiting(b) ||
-							 READ_ONCE(b->gone));
-		if (ret)
-			return ret;
-		if (READ_ONCE(b->gone))
-			return -ENODEV;
-	}
-
-	return 0;
-}
-
 /* What the caller's structure held before is of no interest. */
 static int bao_compat_attach(struct file *file, void __user *uarg)
 {
@@ -131,7 +108,8 @@ static int bao_compat_attach(struct file *file, void __user *uarg)
 	struct bao_request req;
 	int ret;
 
-	ret = bao_compat_fetch(file, &req);
+	ret = file->f_flags & O_NONBLOCK ? bao_fetch(b, &req) :
+					   bao_fetch_wait(b, &req);
 	if (ret)
 		return ret;
 

@@ -14,9 +14,10 @@
  *  - the table: what it has no room for stays in the hypervisor until a slot
  *    is free.
  *
- * To wake a VMM or to signal an eventfd takes locks that sleep on PREEMPT_RT. A
- * hard interrupt cannot do it there, but it can ask and answer. So there what
- * has been popped is delivered by the thread, in the same order.
+ * To signal an eventfd or to wake up poll() takes locks that sleep on PREEMPT_RT.
+ * A hard interrupt cannot do it there, but it can ask and answer, and wake a
+ * thread that sleeps in SERVE. So there the thread signals the kicks, and what
+ * arrives before it has done so takes its turn behind them.
  */
 #include <linux/cleanup.h>
 #include <linux/device.h>
@@ -43,11 +44,35 @@ static void bao_signal_now(struct bao_kick *kick)
 	lock_map_release(&bao_not_rt_map);
 }
 
-static void bao_wake_now(struct bao_backend *b)
+static void bao_wake_poll_now(struct bao_backend *b)
 {
 	lock_map_acquire_try(&bao_not_rt_map);
 	wake_up(&b->wait);
 	lock_map_release(&bao_not_rt_map);
+}
+
+/**
+ * bao_poll_is_due() - a request waits: whether to wake up poll()
+ * @b: the backend, whose lock the caller holds
+ *
+ * On PREEMPT_RT, where the caller may be an interrupt, it is left to the thread.
+ *
+ * Context: any.
+ * Return: true if the caller is to wake up poll(), without the lock.
+ */
+bool bao_poll_is_due(struct bao_backend *b)
+{
+	lockdep_assert_held(&b->lock);
+
+	/* bao_poll() looks for requests under the lock too. */
+	if (b->gone || !waitqueue_active(&b->wait))
+		return false;
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		return true;
+
+	b->polls_due++;
+	kthread_queue_work(b->worker, &b->delivery.work);
+	return false;
 }
 
 /* Lets the thread deliver what has been popped into a slot. */
@@ -56,6 +81,26 @@ static void bao_deliver_later(struct bao_backend *b, struct bao_slot *slot)
 	slot->state = BAO_SLOT_ARRIVED;
 	list_move_tail(&slot->link, &b->arrived);
 	kthread_queue_work(b->worker, &b->delivery.work);
+}
+
+/* Sees to a request that has been popped into a slot. Returns like bao_queue(). */
+static bool bao_dispatch(struct bao_backend *b, struct bao_slot *slot)
+{
+	if (bao_iovalue_load(b, &slot->ask))
+		return false;
+	slot->kick = bao_ioeventfd_kick(b, &slot->ask);
+	if (!slot->kick)
+		bao_accept(b, slot);
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) &&
+	    (slot->kick || !list_empty(&b->arrived)))
+		bao_deliver_later(b, slot);
+	else if (slot->kick)
+		bao_signal_now(slot->kick);
+	else
+		return bao_queue(b, slot);
+
+	return false;
 }
 
 /*
@@ -71,7 +116,7 @@ static void bao_deliver_later(struct bao_backend *b, struct bao_slot *slot)
 static s64 bao_pop(struct bao_backend *b, bool *more)
 {
 	struct bao_slot *slot;
-	bool wake = false;
+	bool poll = false;
 	s64 status;
 
 	scoped_guard(raw_spinlock_irqsave, &b->lock) {
@@ -84,52 +129,41 @@ static s64 bao_pop(struct bao_backend *b, bool *more)
 			return BAO_STATUS_EMPTY;
 
 		status = bao_hypercall(b, BAO_HC_ASK, 0, 0, &slot->ask);
-		if (status != BAO_STATUS_OK)
-			return status;
-
-		*more = slot->ask.more;
-		if (bao_iovalue_load(b, &slot->ask))
-			return BAO_STATUS_OK;
-		slot->kick = bao_ioeventfd_kick(b, &slot->ask);
-		if (!slot->kick)
-			bao_accept(b, slot);
-
-		if (IS_ENABLED(CONFIG_PREEMPT_RT))
-			bao_deliver_later(b, slot);
-		else if (slot->kick)
-			bao_signal_now(slot->kick);
-		else
-			wake = bao_queue(b, slot);
+		if (status == BAO_STATUS_OK) {
+			*more = slot->ask.more;
+			poll = bao_dispatch(b, slot);
+		}
 	}
 
-	if (wake)
-		bao_wake_now(b);
-	return BAO_STATUS_OK;
+	if (poll)
+		bao_wake_poll_now(b);
+	return status;
 }
 
+/*
+ * A slot is on the list until it is delivered, so that nothing overtakes it.
+ * Nobody else takes it off.
+ */
 static bool bao_deliver_one(struct bao_backend *b)
 {
-	struct bao_kick *kick;
 	struct bao_slot *slot;
-	bool wake = false;
 
-	scoped_guard(raw_spinlock_irqsave, &b->lock) {
+	scoped_guard(raw_spinlock_irqsave, &b->lock)
 		slot = list_first_entry_or_null(&b->arrived, typeof(*slot),
 						link);
-		if (!slot)
-			return false;
+	if (!slot)
+		return false;
 
-		kick = slot->kick;
-		if (kick)
+	if (slot->kick)
+		bao_ioeventfd_signal(slot->kick);
+
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
+		if (slot->kick)
 			bao_free_slot(b, slot);
 		else
-			wake = bao_queue(b, slot);
+			bao_queue(b, slot);
 	}
 
-	if (kick)
-		bao_ioeventfd_signal(kick);
-	if (wake)
-		wake_up(&b->wait);
 	return true;
 }
 
@@ -282,7 +316,7 @@ static void bao_charge_cpu(u64 start)
 }
 
 /**
- * bao_delivery_work() - bao_deliver(), on PREEMPT_RT
+ * bao_delivery_work() - bao_deliver() and wake up poll(), on PREEMPT_RT
  * @work: &bao_backend.delivery
  *
  * If its time is up the table fills, and what then comes stays in the hypervisor.
@@ -293,6 +327,7 @@ void bao_delivery_work(struct kthread_work *work)
 {
 	struct bao_backend *b = container_of(work, struct bao_backend,
 					     delivery.work);
+	unsigned int polls;
 	u64 start;
 
 	if (bao_thread_time_is_up(&start)) {
@@ -301,6 +336,15 @@ void bao_delivery_work(struct kthread_work *work)
 	}
 
 	bao_deliver(b);
+
+	/* Only if there is a new request: epoll may be edge-triggered. */
+	scoped_guard(raw_spinlock_irqsave, &b->lock) {
+		polls = b->polls_due;
+		b->polls_due = 0;
+	}
+	if (polls)
+		wake_up_nr(&b->wait, polls);
+
 	bao_charge_cpu(start);
 }
 

@@ -9,11 +9,14 @@
  *   free -> waiting -> in flight -> free
  *              ^-----------'  the VMM went away, or could not take it
  *
- * Both lists are sorted by arrival. On PREEMPT_RT there is one more before
- * them, "arrived", on its way to bao_deliver(). What the table has no room for
- * stays in the hypervisor, which offers it again whenever it is asked.
+ * Both lists are sorted by arrival. What the table has no room for stays in the
+ * hypervisor, which offers it again whenever it is asked.
+ *
+ * On PREEMPT_RT there is one more list before them, "arrived": of kicks that are
+ * to be signalled, and of what came behind them. See bao_deliver().
  */
 #include <linux/cleanup.h>
+#include <linux/sched.h>
 
 #include "bao_private.h"
 #include "hypercall.h"
@@ -44,6 +47,7 @@ void bao_table_init(struct bao_backend *b)
 {
 	raw_spin_lock_init(&b->lock);
 	init_waitqueue_head(&b->wait);
+	init_swait_queue_head(&b->sleepers);
 	spin_lock_init(&b->deliver_lock);
 	INIT_LIST_HEAD(&b->free);
 	INIT_LIST_HEAD(&b->arrived);
@@ -118,43 +122,51 @@ void bao_accept(struct bao_backend *b, struct bao_slot *slot)
  * @b: the backend, whose lock the caller holds
  * @slot: the request's, after bao_accept()
  *
+ * One thread that sleeps in SERVE is woken for it. Nobody is told of a single
+ * request that is left to a thread that busy-polls.
+ *
  * Context: any.
- * Return: true if the caller is to wake a thread for it.
+ * Return: true if the caller is to wake up poll(), without the lock.
  */
 bool bao_queue(struct bao_backend *b, struct bao_slot *slot)
 {
+	/* Looked at first: a thread that sees the request polls no more. */
+	bool polled = atomic_read(&b->busy_pollers) && list_empty(&b->waiting);
+
 	lockdep_assert_held(&b->lock);
 
 	bao_move(slot, &b->waiting, BAO_SLOT_WAITING);
+	if (polled)
+		return false;
 
-	return !b->polling || !list_is_singular(&b->waiting);
+	swake_up_one(&b->sleepers);
+	return bao_poll_is_due(b);
 }
 
-/**
- * bao_poll_begin() - the caller is going to poll for requests
- * @b: the backend
- *
- * From here on a single waiting request is left to it, with nobody woken. The
- * caller must look for one after bao_poll_end().
- *
- * Context: any.
- */
-void bao_poll_begin(struct bao_backend *b)
+static int bao_fetch_locked(struct bao_backend *b, struct bao_request *req)
 {
-	scoped_guard(raw_spinlock_irqsave, &b->lock)
-		b->polling++;
-}
+	struct bao_slot *slot;
 
-/**
- * bao_poll_end() - the caller polls no more
- * @b: the backend
- *
- * Context: any.
- */
-void bao_poll_end(struct bao_backend *b)
-{
-	scoped_guard(raw_spinlock_irqsave, &b->lock)
-		b->polling--;
+	lockdep_assert_held(&b->lock);
+
+	if (b->gone)
+		return -ENODEV;
+
+	slot = list_first_entry_or_null(&b->waiting, typeof(*slot), link);
+	if (!slot)
+		return -EAGAIN;
+
+	bao_move(slot, &b->in_flight, BAO_SLOT_IN_FLIGHT);
+	*req = (struct bao_request) {
+		.id = slot->id,
+		.addr = slot->ask.addr,
+		.value = slot->ask.value,
+		.op = slot->ask.op,
+		.width = slot->ask.width,
+		.flags = slot->flags,
+	};
+	trace_bao_request_fetched(b->id, slot->id, &slot->ask);
+	return 0;
 }
 
 /**
@@ -163,31 +175,50 @@ void bao_poll_end(struct bao_backend *b)
  * @req: filled in
  *
  * Context: any.
- * Return: false if none waits.
+ * Return: 0, -EAGAIN if none waits, -ENODEV if the backend is gone.
  */
-bool bao_fetch(struct bao_backend *b, struct bao_request *req)
+int bao_fetch(struct bao_backend *b, struct bao_request *req)
 {
-	struct bao_slot *slot;
+	int ret;
 
-	scoped_guard(raw_spinlock_irqsave, &b->lock) {
-		slot = list_first_entry_or_null(&b->waiting, typeof(*slot),
-						link);
-		if (!slot)
-			return false;
+	scoped_guard(raw_spinlock_irqsave, &b->lock)
+		ret = bao_fetch_locked(b, req);
+	return ret;
+}
 
-		bao_move(slot, &b->in_flight, BAO_SLOT_IN_FLIGHT);
-		*req = (struct bao_request) {
-			.id = slot->id,
-			.addr = slot->ask.addr,
-			.value = slot->ask.value,
-			.op = slot->ask.op,
-			.width = slot->ask.width,
-			.flags = slot->flags,
-		};
-		trace_bao_request_fetched(b->id, slot->id, &slot->ask);
+/**
+ * bao_fetch_wait() - hand the oldest waiting request to the VMM, if need be later
+ * @b: the backend
+ * @req: filled in
+ *
+ * The queue is a simple one, so that an interrupt can wake a thread on PREEMPT_RT
+ * as well. To fetch and to leave the queue are one step under the lock: a thread
+ * that had its request and was still there would take the wake-up for the next
+ * one along, which is for somebody else.
+ *
+ * Context: may sleep.
+ * Return: 0, -ERESTARTSYS for a signal, -ENODEV if the backend is gone.
+ */
+int bao_fetch_wait(struct bao_backend *b, struct bao_request *req)
+{
+	DECLARE_SWAITQUEUE(me);
+	int ret;
+
+	raw_spin_lock_irq(&b->lock);
+	while ((ret = bao_fetch_locked(b, req)) == -EAGAIN) {
+		ret = prepare_to_swait_event(&b->sleepers, &me,
+					     TASK_INTERRUPTIBLE);
+		if (ret)
+			break;
+
+		raw_spin_unlock_irq(&b->lock);
+		schedule();
+		raw_spin_lock_irq(&b->lock);
 	}
+	finish_swait(&b->sleepers, &me);
+	raw_spin_unlock_irq(&b->lock);
 
-	return true;
+	return ret;
 }
 
 /* The slot of a request in flight, or NULL. */
@@ -213,15 +244,16 @@ static struct bao_slot *bao_find(struct bao_backend *b, u64 id)
 void bao_unfetch(struct bao_backend *b, u64 id)
 {
 	struct bao_slot *slot;
+	bool poll = false;
 
 	scoped_guard(raw_spinlock_irqsave, &b->lock) {
 		slot = bao_find(b, id);
-		if (!slot)
-			return;
-		bao_move(slot, &b->waiting, BAO_SLOT_WAITING);
+		if (slot)
+			poll = bao_queue(b, slot);
 	}
 
-	wake_up(&b->wait);
+	if (poll)
+		wake_up(&b->wait);
 }
 
 /**
@@ -331,15 +363,16 @@ void bao_give_back(struct bao_backend *b)
  * @b: the backend
  *
  * Requests are neither popped nor completed by others from here on, and the
- * thread is not woken for a free slot.
+ * thread is not woken for a free slot, nor for poll().
  *
- * Context: any.
+ * Context: may sleep.
  */
 void bao_set_gone(struct bao_backend *b)
 {
 	scoped_guard(raw_spinlock_irqsave, &b->lock)
 		WRITE_ONCE(b->gone, true);
 
+	swake_up_all(&b->sleepers);
 	wake_up_all(&b->wait);
 }
 

@@ -253,33 +253,98 @@ static bool has_name(const char *comm, const char *name)
 	return !strcmp(line, name);
 }
 
-/**
- * bao_pin_backend() - bind the kernel thread of a backend to a CPU
- * @device: the device
- * @cpu: the CPU
- *
- * It stays there until the driver is bound again.
- *
- * Return: whether that worked.
- */
-bool bao_pin_backend(unsigned int device, unsigned int cpu)
+/* Lets the kernel thread of a backend run on these CPUs only. */
+static bool place_backend(unsigned int device, const cpu_set_t *cpus)
 {
 	bool good = false;
 	char name[32];
 	glob_t comms;
-	cpu_set_t set;
 
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
 	snprintf(name, sizeof(name), "bao-backend%u", device);
 	if (glob("/proc/[0-9]*/comm", 0, NULL, &comms))
 		return false;
 	for (size_t i = 0; i < comms.gl_pathc; i++)
 		if (has_name(comms.gl_pathv[i], name))
 			good = !sched_setaffinity(atoi(comms.gl_pathv[i] + 6),
-						  sizeof(set), &set);
+						  sizeof(*cpus), cpus);
 	globfree(&comms);
 	return good;
+}
+
+#define HOG_CPU		1
+
+static void *hog_thread(void *data)
+{
+	struct sched_param param = {
+		.sched_priority = sched_get_priority_max(SCHED_FIFO),
+	};
+	struct bao_hog *hog = data;
+
+	hog->runs = bao_pin(HOG_CPU) &&
+		    !sched_setscheduler(0, SCHED_FIFO, &param);
+	while (hog->runs && !hog->stop)
+		;
+	return NULL;
+}
+
+/**
+ * bao_hog_begin() - keep the kernel thread of a backend from running
+ * @hog: filled in, for bao_hog_end()
+ * @device: the device
+ *
+ * That thread is bound to a CPU on which nothing but interrupts runs any more,
+ * and the caller to another one.
+ *
+ * Return: whether that worked.
+ */
+bool bao_hog_begin(struct bao_hog *hog, unsigned int device)
+{
+	cpu_set_t cpus;
+
+	*hog = (struct bao_hog) { .device = device };
+	CPU_ZERO(&cpus);
+	CPU_SET(HOG_CPU, &cpus);
+	if (!bao_pin(0) || !place_backend(device, &cpus) ||
+	    pthread_create(&hog->thread, NULL, hog_thread, hog))
+		return false;
+	if (bao_wait_until(hog->runs))
+		return true;
+	bao_hog_end(hog);
+	return false;
+}
+
+/**
+ * bao_is_done_beside_hog() - whether a request is completed with a hog there
+ * @handle: the request's
+ *
+ * The scheduler lets others have 50 ms of each second, at its end. A machine that
+ * stands still before that looks as if the frontend had used up its time, so one
+ * answer of false means little.
+ *
+ * Return: whether it was completed early in the second.
+ */
+bool bao_is_done_beside_hog(u64 handle)
+{
+	u64 end = bao_now_ms() + 300;
+
+	while (frontend_query(handle).state != BED_COMPLETED)
+		if (bao_now_ms() > end)
+			return false;
+	return true;
+}
+
+/**
+ * bao_hog_end() - let the backend's thread run again, where it likes
+ * @hog: from bao_hog_begin()
+ */
+void bao_hog_end(struct bao_hog *hog)
+{
+	cpu_set_t cpus;
+
+	hog->stop = true;
+	pthread_join(hog->thread, NULL);
+	memset(&cpus, 0xff, sizeof(cpus));
+	place_backend(hog->device, &cpus);
 }
 
 /**

@@ -30,6 +30,17 @@ u64 bao_random(u64 *state);
 char *bao_edge_map(void);
 void bao_edge_unmap(char *edge);
 bool bao_pin(unsigned int cpu);
-bool bao_pin_backend(unsigned int device, unsigned int cpu);
+
+/* A thread that keeps a CPU for itself */
+struct bao_hog {
+	unsigned int device;
+	pthread_t thread;
+	atomic_bool runs;
+	atomic_bool stop;
+};
+
+bool bao_hog_begin(struct bao_hog *hog, unsigned int device);
+bool bao_is_done_beside_hog(u64 handle);
+void bao_hog_end(struct bao_hog *hog);
 
 #endif /* EVENT_UTIL_H */
