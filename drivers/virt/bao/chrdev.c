@@ -140,28 +140,42 @@ static bool bao_may_spin(struct bao_backend *b, u64 end)
  * lock it finds what was left to this thread, unless another one has been faster,
  * and who queues a request later sees, by that lock, that nobody polls any more.
  */
-static void bao_busy_poll(struct bao_call *call)
+static void bao_spin(struct bao_backend *b, u64 end)
 {
-	u64 end = ktime_get_ns() +
-		  (u64)call->arg.serve.busy_poll_us * NSEC_PER_USEC;
-
-	atomic_inc(&call->b->busy_pollers);
-	while (bao_may_spin(call->b, end)) {
+	atomic_inc(&b->busy_pollers);
+	while (bao_may_spin(b, end)) {
 		cpu_relax();
 		cond_resched();
 	}
-	atomic_dec(&call->b->busy_pollers);
+	atomic_dec(&b->busy_pollers);
+}
+
+static int bao_busy_poll(struct bao_call *call, struct bao_request *req)
+{
+	u64 end = ktime_get_ns() +
+		  (u64)call->arg.serve.busy_poll_us * NSEC_PER_USEC;
+	int ret;
+
+	/* Another thread may be faster each time. */
+	do {
+		bao_spin(call->b, end);
+		ret = bao_fetch(call->b, req);
+	} while (ret == -EAGAIN && bao_may_spin(call->b, end));
+
+	return ret;
 }
 
 static int bao_fetch_first(struct bao_call *call, struct bao_request *req)
 {
+	int ret = -EAGAIN;
+
 	if (call->file->f_flags & O_NONBLOCK)
 		return bao_fetch(call->b, req);
 
 	if (call->arg.serve.busy_poll_us)
-		bao_busy_poll(call);
+		ret = bao_busy_poll(call, req);
 
-	return bao_fetch_wait(call->b, req);
+	return ret == -EAGAIN ? bao_fetch_wait(call->b, req) : ret;
 }
 
 /*
