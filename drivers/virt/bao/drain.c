@@ -25,6 +25,7 @@
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/sched/clock.h>
 #include <linux/time64.h>
 
@@ -302,17 +303,30 @@ static bool bao_drain_in_interrupt(struct bao_backend *b,
 	return more;
 }
 
+/* A piece of the thread's work: when it began, and how often others came first. */
+struct bao_stint {
+	u64 start;
+	unsigned long preempted;
+};
+
 /* For the thread, which has the priority of an interrupt on PREEMPT_RT. */
-static bool bao_thread_time_is_up(u64 *start)
+static bool bao_thread_time_is_up(struct bao_stint *stint)
 {
+	stint->preempted = current->nivcsw;
+
 	guard(irqsave)();
-	*start = local_clock();
-	return bao_time_is_up(this_cpu_ptr(&bao_cpu_time), *start);
+	stint->start = local_clock();
+	return bao_time_is_up(this_cpu_ptr(&bao_cpu_time), stint->start);
 }
 
-static void bao_charge_cpu(u64 start)
+/*
+ * Time that went to threads of a higher priority is none of ours. To charge it
+ * would let them turn the handler off as well.
+ */
+static void bao_charge_cpu(const struct bao_stint *stint)
 {
-	this_cpu_add(bao_cpu_time.used, local_clock() - start);
+	if (current->nivcsw == stint->preempted)
+		this_cpu_add(bao_cpu_time.used, local_clock() - stint->start);
 }
 
 /**
@@ -327,10 +341,10 @@ void bao_delivery_work(struct kthread_work *work)
 {
 	struct bao_backend *b = container_of(work, struct bao_backend,
 					     delivery.work);
+	struct bao_stint stint;
 	unsigned int polls;
-	u64 start;
 
-	if (bao_thread_time_is_up(&start)) {
+	if (bao_thread_time_is_up(&stint)) {
 		kthread_queue_delayed_work(b->worker, &b->delivery, 1);
 		return;
 	}
@@ -345,7 +359,7 @@ void bao_delivery_work(struct kthread_work *work)
 	if (polls)
 		wake_up_nr(&b->wait, polls);
 
-	bao_charge_cpu(start);
+	bao_charge_cpu(&stint);
 }
 
 /**
@@ -374,17 +388,17 @@ void bao_drain_work(struct kthread_work *work)
 	struct bao_backend *b = container_of(work, struct bao_backend,
 					     drain.work);
 	bool rt = IS_ENABLED(CONFIG_PREEMPT_RT);
+	struct bao_stint stint;
 	bool more;
-	u64 start;
 
-	if (rt && bao_thread_time_is_up(&start)) {
+	if (rt && bao_thread_time_is_up(&stint)) {
 		kthread_queue_delayed_work(b->worker, &b->drain, 1);
 		return;
 	}
 
 	more = bao_drain(b);
 	if (rt)
-		bao_charge_cpu(start);
+		bao_charge_cpu(&stint);
 
 	if (more)
 		bao_drain_soon(b);
