@@ -73,7 +73,14 @@ static int bao_backend_claim_id(struct bao_backend *b)
 	return ret < 0 ? ret : 0;
 }
 
-static int bao_backend_start_thread(struct bao_backend *b)
+/**
+ * bao_backend_start_thread() - start what does the interrupt handler's rest
+ * @b: the backend
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int bao_backend_start_thread(struct bao_backend *b)
 {
 	b->worker = kthread_create_worker(0, "%s", b->name);
 	if (IS_ERR(b->worker))
@@ -84,6 +91,9 @@ static int bao_backend_start_thread(struct bao_backend *b)
 	/* There it stands for the interrupt thread, so it gets its priority. */
 	if (IS_ENABLED(CONFIG_PREEMPT_RT))
 		sched_set_fifo(b->worker->task);
+
+	/* Newer kernels leave that to the caller. */
+	wake_up_process(b->worker->task);
 	return 0;
 }
 

@@ -283,6 +283,7 @@ int bao_check_counts(struct device *dev, unsigned int regions,
 /* backend.c */
 struct bao_backend *bao_backend_add(struct device *dev, u32 id,
 				    const struct resource *shmem, int irq);
+int bao_backend_start_thread(struct bao_backend *b);
 void bao_backend_stop_thread(struct bao_backend *b);
 void bao_backend_del(struct bao_backend *b);
 void bao_backend_put(struct bao_backend *b);

@@ -7,8 +7,8 @@
  */
 #include <kunit/test.h>
 #include <linux/cleanup.h>
-#include <linux/err.h>
 #include <linux/sched/clock.h>
+#include <linux/string.h>
 #include <linux/time64.h>
 
 #include "bao_test.h"
@@ -350,6 +350,7 @@ struct bao_request bao_fake_push_and_fetch(struct bao_fake *f, u64 op)
 int bao_fake_init(struct kunit *test)
 {
 	struct bao_fake *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	int ret;
 
 	if (!f)
 		return -ENOMEM;
@@ -363,9 +364,10 @@ int bao_fake_init(struct kunit *test)
 
 	bao_table_init(&f->b);
 	f->b.fake_hypervisor = bao_fake_hypercall;
-	f->b.worker = kthread_create_worker(0, "bao-kunit");
-	if (IS_ERR(f->b.worker))
-		return PTR_ERR(f->b.worker);
+	strscpy(f->b.name, "bao-kunit", sizeof(f->b.name));
+	ret = bao_backend_start_thread(&f->b);
+	if (ret)
+		return ret;
 
 	test->priv = f;
 	return 0;
