@@ -94,7 +94,7 @@ static inline void bao_decode_ask(const u64 *results, struct bao_ask *ask)
 #define bao_arch_status		bao_arm64_status
 #define BAO_ARCH_RESULTS	BAO_ARM64_RESULTS
 
-/* The first call may be made to another hypervisor, and an old SMCCC. */
+/* SMCCC 1.0 lets a call change x4 to x17, and the first may be made under it. */
 #define BAO_HVC_CLOBBERS	"x7", "x8", "x9", "x10", "x11", "x12", "x13", \
 				"x14", "x15", "x16", "x17", "memory"
 
@@ -126,7 +126,7 @@ static inline bool bao_can_hypercall(void)
 /*
  * arm_smccc_1_1_hvc() returns four registers, and seven are needed.
  * arm_smccc_1_2_hvc(), on arm64, carries eighteen both ways through memory,
- * which costs as much as the rest of a kick's way through this driver.
+ * which takes 160 instructions more for each call.
  *
  * The conduit is HVC, whatever PSCI uses.
  *

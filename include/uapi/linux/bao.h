@@ -123,8 +123,9 @@ struct bao_completion {
  * O_NONBLOCK. Any number of threads may call it at once; each request goes to
  * one of them.
  *
- * No call loses what it has done. If a signal comes, or O_NONBLOCK finds
- * nothing, after something was completed, it returns 0 with @nr_fetched 0.
+ * No call loses what it has done. If a signal comes, the machine is suspended,
+ * or O_NONBLOCK finds nothing, after something was completed, it returns 0 with
+ * @nr_fetched 0.
  * @nr_completed and @nr_fetched are valid after every error but -EFAULT,
  * -EINVAL, -EOPNOTSUPP, -E2BIG and -ENODEV. Only the @nr_ out fields are
  * written, so the structure can be used again for the next call.
