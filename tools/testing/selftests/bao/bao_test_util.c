@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -312,6 +313,65 @@ bool bao_blocked_in(pid_t tid, long syscall_nr)
 		return false;
 	return read_proc(tid, "syscall", text, sizeof(text)) &&
 	       text[0] != 'r' && strtol(text, NULL, 10) == syscall_nr;
+}
+
+/**
+ * bao_watchdog_pause() - wait a moment
+ * @dog: the watchdog
+ *
+ * A machine that stands still makes the clock leap, and with it everything that
+ * is waited for stands still. So not much counts between two looks.
+ *
+ * Return: whether to go on waiting.
+ */
+bool bao_watchdog_pause(struct bao_watchdog *dog)
+{
+	u64 now, step;
+
+	bao_pause();
+	now = bao_now_ms();
+	step = now - dog->last_ms;
+	dog->last_ms = now;
+	dog->waited_ms += step < 100 ? step : 100;
+	return dog->waited_ms < BAO_WATCHDOG_MS;
+}
+
+static void report_file(pid_t tid, const char *file)
+{
+	char text[4096];
+	char *line, *rest = text;
+
+	if (!read_proc(tid, file, text, sizeof(text)))
+		return;
+	while ((line = strsep(&rest, "\n")) && *line)
+		fprintf(stderr, "#   %s\n", line);
+}
+
+/**
+ * bao_watchdog_report() - something was waited for in vain
+ * @file: the source file that says so
+ * @line: the line there
+ * @cond: what did not happen
+ *
+ * Tells what the threads of this process do instead.
+ */
+void bao_watchdog_report(const char *file, int line, const char *cond)
+{
+	static const char * const files[] = { "stat", "syscall", "stack" };
+	glob_t tasks;
+
+	fprintf(stderr, "# %s:%d: waited %d s in vain for: %s\n", file, line,
+		BAO_WATCHDOG_MS / 1000, cond);
+	if (glob("/proc/self/task/*", 0, NULL, &tasks))
+		return;
+	for (size_t i = 0; i < tasks.gl_pathc; i++) {
+		pid_t tid = atoi(strrchr(tasks.gl_pathv[i], '/') + 1);
+
+		fprintf(stderr, "# thread %d\n", tid);
+		for (int j = 0; j < 3; j++)
+			report_file(tid, files[j]);
+	}
+	globfree(&tasks);
 }
 
 /* How often a thread went to sleep so far, or -1. */

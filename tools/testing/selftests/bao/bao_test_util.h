@@ -136,6 +136,15 @@ void bao_pause(void);
 bool bao_blocked_in(pid_t tid, long syscall_nr);
 long bao_switches(pid_t tid);
 
+/* How long something has been waited for */
+struct bao_watchdog {
+	u64 last_ms;
+	u64 waited_ms;
+};
+
+bool bao_watchdog_pause(struct bao_watchdog *dog);
+void bao_watchdog_report(const char *file, int line, const char *cond);
+
 /**
  * bao_wait_until() - look again and again until something has happened
  * @cond: what shall happen
@@ -143,14 +152,13 @@ long bao_switches(pid_t tid);
  * Return: whether @cond came true before the watchdog's time was up.
  */
 #define bao_wait_until(cond) ({						\
-	u64 __deadline = bao_now_ms() + BAO_WATCHDOG_MS;		\
+	struct bao_watchdog __dog = { .last_ms = bao_now_ms() };	\
 	bool __done;							\
 									\
-	while (!(__done = (cond)) && bao_now_ms() < __deadline)		\
-		bao_pause();						\
+	while (!(__done = (cond)) && bao_watchdog_pause(&__dog))	\
+		;							\
 	if (!__done)							\
-		fprintf(stderr, "# %s:%d: waited %d s in vain for: %s\n",	\
-			__FILE__, __LINE__, BAO_WATCHDOG_MS / 1000, #cond);	\
+		bao_watchdog_report(__FILE__, __LINE__, #cond);		\
 	__done;								\
 })
 

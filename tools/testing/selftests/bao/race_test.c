@@ -110,16 +110,15 @@ static void wake_servers(unsigned int device)
 static void open_backend(struct backend *b)
 {
 	unsigned int device = b - backends;
-	u64 deadline = bao_now_ms() + BAO_WATCHDOG_MS;
+	struct bao_watchdog dog = { .last_ms = bao_now_ms() };
 	int fd;
 
 	while ((fd = bao_open(device, O_RDWR)) < 0) {
-		if (bao_now_ms() > deadline) {
+		if (!bao_watchdog_pause(&dog)) {
 			note(-ETIMEDOUT, "opening a backend");
 			return;
 		}
 		wake_servers(device);
-		bao_pause();
 	}
 	b->fd = fd;
 }
